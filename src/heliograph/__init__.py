@@ -1,0 +1,3 @@
+"""Heliograph turns image models into a service."""
+
+__version__ = "0.1.0"

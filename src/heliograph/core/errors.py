@@ -1,0 +1,257 @@
+"""Everything that can go wrong, as one tree; status codes live in ``api.errors``.
+
+::
+
+    HeliographError
+    ├── RequestError                the request, not the picture, is at fault
+    │   ├── RequestMalformed
+    │   ├── RequestTooLarge
+    │   ├── RequestTooSlow
+    │   ├── ParameterInvalid
+    │   ├── PictureMissing
+    │   └── TooManyPictures
+    ├── PictureError                this picture cannot be answered
+    │   ├── PictureTooLarge         bytes
+    │   ├── PictureFormatUnknown    not an image that we read
+    │   ├── PictureBroken           claims to be one, cannot be decoded
+    │   └── PictureTooManyPixels    more pixels than allowed, or a side too long
+    ├── ModelError
+    │   ├── ModelUnknown            no such name
+    │   ├── ModelUnavailable        known, but its weights are not on this machine
+    │   ├── ModelTaskMismatch       exists, but does something else
+    │   └── ModelInvalid            its package or weights are wrong
+    ├── CapacityError               try again later; carries ``retry_after_seconds``
+    │   ├── Overloaded
+    │   └── ShuttingDown
+    ├── DeadlineExceeded
+    ├── EngineFailed
+    ├── AccessError
+    │   ├── KeyMissing
+    │   ├── KeyInvalid
+    │   ├── ScopeMissing
+    │   ├── HostRefused
+    │   └── OriginRefused
+    └── SettingsInvalid             the process refuses to start
+
+Messages are for the person who reads the log or the answer; ``code`` is for
+programs and never changes. Text that came from outside is cut with `excerpt`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXCERPT_CHARACTERS = 256
+
+
+def excerpt(text: object) -> str:
+    """``text`` cut to 256 printable characters, fit for logs and answers."""
+    printable = "".join(c if c.isprintable() else " " for c in str(text)[: 2 * EXCERPT_CHARACTERS])
+    return printable if len(printable) <= EXCERPT_CHARACTERS else printable[: EXCERPT_CHARACTERS - 1] + "…"
+
+
+class HeliographError(Exception):
+    """Base of every error that Heliograph raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.title)
+
+    @property
+    def message(self) -> str:
+        """What happened, for a person."""
+        return str(self)
+
+
+class RequestError(HeliographError):
+    """The request, not the picture in it, is at fault."""
+
+
+class RequestMalformed(RequestError):
+    """The body is not what its content type says."""
+
+    code = "request-malformed"
+    title = "The request body cannot be parsed"
+
+
+class RequestTooLarge(RequestError):
+    """The body exceeds the limit for one request."""
+
+    code = "request-too-large"
+    title = "The request is too large"
+
+
+class RequestTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    code = "request-too-slow"
+    title = "The request body arrived too slowly"
+
+
+class ParameterInvalid(RequestError):
+    """A parameter has a value that is not allowed."""
+
+    code = "parameter-invalid"
+    title = "A parameter is invalid"
+
+
+class PictureMissing(RequestError):
+    """The request carries no picture, or an empty one."""
+
+    code = "picture-missing"
+    title = "The request carries no picture"
+
+
+class TooManyPictures(RequestError):
+    """More pictures in one request than allowed."""
+
+    code = "too-many-pictures"
+    title = "Too many pictures in one request"
+
+
+class PictureError(HeliographError):
+    """This picture cannot be answered; the same bytes will never be."""
+
+
+class PictureTooLarge(PictureError):
+    """The picture has too many bytes."""
+
+    code = "picture-too-large"
+    title = "The picture has too many bytes"
+
+
+class PictureFormatUnknown(PictureError):
+    """The bytes are not an image in a format that we read."""
+
+    code = "picture-format-unknown"
+    title = "Not an image that we read"
+
+
+class PictureBroken(PictureError):
+    """The bytes claim to be an image and cannot be decoded."""
+
+    code = "picture-broken"
+    title = "The picture is broken"
+
+
+class PictureTooManyPixels(PictureError):
+    """The picture has too many pixels or too long a side."""
+
+    code = "picture-too-many-pixels"
+    title = "The picture has too many pixels"
+
+
+class ModelError(HeliographError):
+    """A model cannot be used."""
+
+
+class ModelUnknown(ModelError):
+    """No model of this name is known."""
+
+    code = "model-unknown"
+    title = "No model of this name"
+
+
+class ModelUnavailable(ModelError):
+    """The model is known, but its weights are not on this machine."""
+
+    code = "model-unavailable"
+    title = "The model's weights are not on this machine"
+
+
+class ModelTaskMismatch(ModelError):
+    """The model exists and does something else than was asked."""
+
+    code = "model-task-mismatch"
+    title = "The model does something else"
+
+
+class ModelInvalid(ModelError):
+    """The model's package or weights are wrong."""
+
+    code = "model-invalid"
+    title = "The model's package is invalid"
+
+
+class CapacityError(HeliographError):
+    """Refused for now. ``retry_after_seconds`` (> 0) says when it may work."""
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(CapacityError):
+    """As much work is in flight as is allowed."""
+
+    code = "overloaded"
+    title = "Too much work in flight"
+
+
+class ShuttingDown(CapacityError):
+    """The process is stopping and takes no new work."""
+
+    code = "shutting-down"
+    title = "This process is stopping"
+
+
+class DeadlineExceeded(HeliographError):
+    """The answer was not ready before the request's deadline."""
+
+    code = "deadline-exceeded"
+    title = "The answer was not ready in time"
+
+
+class EngineFailed(HeliographError):
+    """The engine failed on this picture, alone in its batch."""
+
+    code = "engine-failed"
+    title = "The engine failed on this picture"
+
+
+class AccessError(HeliographError):
+    """The caller may not do this."""
+
+
+class KeyMissing(AccessError):
+    """An API key is needed and none was sent."""
+
+    code = "key-missing"
+    title = "An API key is needed"
+
+
+class KeyInvalid(AccessError):
+    """The API key is not one of ours."""
+
+    code = "key-invalid"
+    title = "The API key is not valid"
+
+
+class ScopeMissing(AccessError):
+    """The API key does not have the scope that this needs."""
+
+    code = "scope-missing"
+    title = "The API key lacks a scope"
+
+
+class HostRefused(AccessError):
+    """The Host header names a machine that this one is not."""
+
+    code = "host-refused"
+    title = "This host name is not served"
+
+
+class OriginRefused(AccessError):
+    """A web page of another origin tried to change something."""
+
+    code = "origin-refused"
+    title = "Requests from other web pages are refused"
+
+
+class SettingsInvalid(HeliographError):
+    """The settings contradict each other or are unsafe; the process refuses to start."""
+
+    code = "settings-invalid"
+    title = "The settings are invalid"
