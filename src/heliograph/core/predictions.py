@@ -84,7 +84,10 @@ class CutoutOutput(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutoutOptions:
-    """How a cut-out is wanted. ``background`` is a colour (red, green, blue), the bytes of a picture, or None."""
+    """How a cut-out is wanted.
+
+    ``background`` is a colour (red, green, blue), the bytes of a picture file, or None.
+    """
 
     output: CutoutOutput = CutoutOutput.CUTOUT
     format: PictureFormat = PictureFormat.PNG
