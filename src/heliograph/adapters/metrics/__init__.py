@@ -1,1 +1,1 @@
-"""."""
+"""What is counted and measured: every metric is defined in ``prometheus``."""

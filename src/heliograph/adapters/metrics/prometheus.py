@@ -1,0 +1,122 @@
+"""Every metric of Heliograph, for Prometheus: base units, bounded label values."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from heliograph.core.predictions import Timings
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+PHASES = ("queue", "decode", "infer", "encode")
+
+
+class PrometheusMetrics:
+    """Implements `heliograph.core.ports.Metrics`. One registry an instance, so tests do not share."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._requests = Counter(
+            "heliograph_http_requests",
+            "HTTP requests answered.",
+            ("route", "method", "status"),
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "heliograph_http_request_seconds",
+            "From the first byte of a request's head to the last of its answer.",
+            ("route", "method"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._in_flight = Gauge(
+            "heliograph_requests_in_flight", "Requests that hold a permit.", registry=self._registry
+        )
+        self._rejected = Counter(
+            "heliograph_rejected", "Requests refused before work.", ("reason",), registry=self._registry
+        )
+        self._pictures = Counter(
+            "heliograph_pictures",
+            "Pictures that reached their end, by outcome: ok or an error code.",
+            ("model", "task", "outcome"),
+            registry=self._registry,
+        )
+        self._phase_seconds = Histogram(
+            "heliograph_phase_seconds",
+            "Seconds of an answered picture in each phase.",
+            ("model", "phase"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._batch_size = Histogram(
+            "heliograph_batch_size",
+            "Pictures a batch.",
+            ("model",),
+            buckets=BATCH_SIZES,
+            registry=self._registry,
+        )
+        self._batch_seconds = Histogram(
+            "heliograph_batch_seconds",
+            "Engine seconds a batch.",
+            ("model",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._dropped = Counter(
+            "heliograph_entries_dropped",
+            "Pictures that left the batcher without engine time: cancelled or expired.",
+            ("model", "reason"),
+            registry=self._registry,
+        )
+        self._model_info = Gauge(
+            "heliograph_model_info",
+            "1 for each model that is ready.",
+            ("model", "version", "precision", "engine"),
+            registry=self._registry,
+        )
+
+    def picture_answered(self, model: str, task: str, outcome: str, timings: Timings) -> None:
+        """See the port."""
+        self._pictures.labels(model, task, outcome).inc()
+        if outcome == "ok":
+            for phase in PHASES:
+                self._phase_seconds.labels(model, phase).observe(getattr(timings, phase))
+
+    def batch_ran(self, model: str, size: int, seconds: float) -> None:
+        """See the port."""
+        self._batch_size.labels(model).observe(size)
+        self._batch_seconds.labels(model).observe(seconds)
+
+    def entries_dropped(self, model: str, reason: str, count: int = 1) -> None:
+        """See the port."""
+        self._dropped.labels(model, reason).inc(count)
+
+    def request_refused(self, reason: str) -> None:
+        """See the port."""
+        self._rejected.labels(reason).inc()
+
+    def in_flight(self) -> AbstractContextManager[None]:
+        """See the port."""
+        return self._in_flight.track_inprogress()
+
+    def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """See the port."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._request_seconds.labels(route, method).observe(seconds)
+
+    def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
+        """See the port."""
+        self._model_info.labels(model, version, precision, engine).set(1)
+
+    def render(self) -> tuple[bytes, str]:
+        """See the port."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

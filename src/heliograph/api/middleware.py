@@ -1,0 +1,96 @@
+"""Around every request: its id, who answered, the log line, the metrics, and the last resort for errors."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from heliograph.api.errors import problem_response
+from heliograph.core import errors
+from heliograph.core.ports import Clock, Metrics
+
+log = logging.getLogger("heliograph.access")
+
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
+"""Asked every few seconds by machines: counted, logged only when they fail."""
+UNMATCHED = "unmatched"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestEnvelope:
+    """The outermost middleware.
+
+    ``is_draining`` tells whether the process is stopping; then every answer closes its connection.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, worker: str, metrics: Metrics, clock: Clock, is_draining: Callable[[], bool]
+    ) -> None:
+        self._app = app
+        self._worker = worker
+        self._metrics = metrics
+        self._clock = clock
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the request; never raises for HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = self._clock()
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("This is a bug.", extra={"request_id": request_id, "path": scope["path"]})
+            if status == 0:
+                await problem_response(errors.HeliographError())(scope, receive, send_with_headers)
+        finally:
+            self._note(scope, request_id, status, self._clock() - started)
+
+    def _add_headers(self, headers: MutableHeaders, request_id: str) -> None:
+        headers["X-Request-ID"] = request_id
+        headers["Heliograph-Worker"] = self._worker
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers.setdefault("Cache-Control", "no-store")
+        if self._is_draining():
+            headers["Connection"] = "close"
+
+    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.request_answered(route, method, status, seconds)
+        if route in QUIET_ROUTES and status < 400:
+            return
+        log.info(
+            "request",
+            extra={
+                "request_id": request_id,
+                "method": method,
+                "path": errors.excerpt(scope["path"]),
+                "status": status,
+                "ms": round(1000 * seconds, 2),
+            },
+        )
+
+
+def _request_id(proposed: str | None) -> str:
+    """The id that the client proposes if it is a harmless one, else a new one."""
+    if proposed is not None and REQUEST_ID_PATTERN.fullmatch(proposed):
+        return proposed
+    return secrets.token_hex(8)

@@ -1,0 +1,118 @@
+"""The OpenAPI document, from the table of routes.
+
+FastAPI is used for this alone: it turns the table and the shapes into a document. Requests do not pass
+through it, which saves them 50 µs and the process 0.2 s of start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import Response
+
+from heliograph.api.errors import PROBLEM_MEDIA_TYPE, status_of
+from heliograph.api.routes import ROUTES, RouteSpec
+from heliograph.core import errors
+
+DESCRIPTION = """\
+Send a picture, get its labels, its cut-out or its character. Errors are problem details (RFC 9457) with a
+stable `code`. Every answer says who gave it (`Heliograph-Worker`), where its time went (`Server-Timing`) and
+its id (`X-Request-ID`; one that you send is kept)."""
+PICTURE = {"type": "string", "format": "binary"}
+PROBLEM_REFERENCE = {"$ref": "#/components/schemas/ProblemShape"}
+KEY_ERRORS = (errors.KeyMissing, errors.KeyInvalid, errors.ScopeMissing)
+
+
+def build_document(version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the main port."""
+    app = FastAPI()
+    for spec in ROUTES:
+        app.add_api_route(
+            spec.path,
+            _endpoint,
+            methods=[spec.method],
+            summary=spec.summary,
+            tags=[spec.tag],
+            operation_id=_operation_id(spec),
+            response_class=Response,
+            responses=_responses(spec),
+            openapi_extra=_extra(spec),
+        )
+    document = get_openapi(title="Heliograph", version=version, description=DESCRIPTION, routes=app.routes)
+    document["components"].setdefault("securitySchemes", {})["key"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, where the operator created some.",
+    }
+    return document
+
+
+async def _endpoint(request: Request) -> Response:
+    """Stands in for every handler: only its empty signature is read."""
+    return Response()
+
+
+def _operation_id(spec: RouteSpec) -> str:
+    return spec.handler.__name__
+
+
+def _extra(spec: RouteSpec) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    listed: list[dict[str, Any]] = [
+        {"name": p.name, "in": "query", "description": p.description, "schema": dict(p.schema)}
+        for p in spec.parameters
+    ]
+    if "{model}" in spec.path:
+        name = {"type": "string", "example": "efficientnet-lite0"}
+        listed.insert(0, {"name": "model", "in": "path", "required": True, "schema": name})
+    if "{file}" in spec.path:
+        listed.insert(0, {"name": "file", "in": "path", "required": True, "schema": {"type": "string"}})
+    if listed:
+        extra["parameters"] = listed
+    if spec.takes_pictures:
+        extra["requestBody"] = _request_body(spec)
+    if spec.scope is not None:
+        extra["security"] = [{"key": []}, {}]
+        extra["description"] = f"Needs the scope `{spec.scope}` where API keys are in use."
+    return extra
+
+
+def _request_body(spec: RouteSpec) -> dict[str, Any]:
+    fields: dict[str, Any] = {p.name: dict(p.schema) for p in spec.parameters}
+    form: dict[str, Any] = {"image": PICTURE, **fields}
+    text: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
+    members: dict[str, Any] = {"image": text, **fields}
+    if any(p.name == "background" for p in spec.parameters):
+        form["background_image"] = PICTURE
+        members["background_image"] = text
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": form}},
+            "image/*": {"schema": PICTURE},
+            "application/json": {
+                "schema": {"type": "object", "required": ["image"], "properties": members},
+                "example": {"image": "/9j/4AAQSkZJRgABAQAAAQABAAD…"},
+            },
+        },
+    }
+
+
+def _responses(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
+    success: dict[str, Any] = {"description": "The answer"}
+    if spec.answer is not None:
+        success["model"] = spec.answer
+    if spec.media_types:
+        success["content"] = {media: {"schema": PICTURE} for media in spec.media_types}
+    responses: dict[int | str, dict[str, Any]] = {200: success}
+    kinds = [*spec.errors, *(KEY_ERRORS if spec.scope is not None else ())]
+    for status in sorted({status_of(kind()) for kind in kinds}):
+        codes = ", ".join(f"`{kind.code}`" for kind in kinds if status_of(kind()) == status)
+        responses[status] = {
+            "description": codes,
+            "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}},
+        }
+    return responses

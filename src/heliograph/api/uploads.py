@@ -1,0 +1,185 @@
+"""What a request carries: pictures and parameters, however they were sent.
+
+Pictures come as multipart fields ``image``, as a raw body, or as base64 in JSON. Parameters come as
+query, form field or JSON member; one that is named twice counts as the body says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import ClientDisconnect, Request
+
+from heliograph.api.multipart import parse_multipart
+from heliograph.core import errors
+from heliograph.serving.admission import Permit
+from heliograph.serving.predict import NamedPicture
+
+PICTURE_FIELDS = ("image", "images", "file")
+ATTACHMENT_FIELDS = ("background_image",)
+MAX_PARAMETERS = 32
+MAX_PARAMETER_CHARACTERS = 1024
+MAX_NAME_CHARACTERS = 255
+LARGE_BODY_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """What one request may carry at most, and how long its body may take to arrive."""
+
+    max_bytes: int
+    max_pictures: int
+    timeout_seconds: float
+
+
+@dataclass(slots=True)
+class Upload:
+    """What one request carried. ``attachments`` are pictures that are parameters themselves."""
+
+    pictures: list[NamedPicture] = field(default_factory=list)
+    parameters: dict[str, str] = field(default_factory=dict)
+    attachments: dict[str, bytes] = field(default_factory=dict)
+
+    def the_picture(self) -> NamedPicture:
+        """The only picture.
+
+        Raises:
+            TooManyPictures: there are several.
+        """
+        if len(self.pictures) > 1:
+            raise errors.TooManyPictures(
+                "This route answers one picture; /v1/models/NAME/predict answers many."
+            )
+        return self.pictures[0]
+
+
+async def read_upload(request: Request, limits: UploadLimits, permit: Permit) -> Upload:
+    """The pictures and parameters of a request, at least one picture.
+
+    Raises:
+        RequestError: the request is at fault; says how.
+        Overloaded: the bodies in memory would exceed their bound.
+        ClientDisconnect: the client went away.
+    """
+    body = await _read_body(request, limits, permit)
+    content_type = request.headers.get("content-type", "")
+    if len(body) > LARGE_BODY_BYTES:  # parsing it would hold up everybody else
+        upload = await asyncio.to_thread(_parse, body, content_type, limits)
+    else:
+        upload = _parse(body, content_type, limits)
+    if not upload.pictures:
+        raise errors.PictureMissing(
+            "Send a picture as form field `image`, as the body, or as base64 in JSON."
+        )
+    if len(upload.pictures) > limits.max_pictures:
+        raise errors.TooManyPictures(
+            f"The request carries {len(upload.pictures)} pictures; the limit is {limits.max_pictures}."
+        )
+    upload.parameters = {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
+    return upload
+
+
+async def _read_body(request: Request, limits: UploadLimits, permit: Permit) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limits.max_bytes:
+        raise _too_large(limits)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.timeout_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.max_bytes:
+                    raise _too_large(limits)
+                permit.hold(len(chunk))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise errors.RequestTooSlow(f"The body did not arrive within {limits.timeout_seconds:g} s.") from None
+    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
+
+
+def _parse(body: bytes, content_type: str, limits: UploadLimits) -> Upload:
+    upload = Upload()
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        _take_parts(upload, body, content_type, limits)
+    elif media_type == "application/json":
+        _take_json(upload, body)
+    elif body:
+        upload.pictures.append(NamedPicture(name="image", data=body))
+    return upload
+
+
+def _too_large(limits: UploadLimits) -> errors.RequestTooLarge:
+    return errors.RequestTooLarge(f"The limit for a request is {limits.max_bytes:,} bytes.")
+
+
+def _take_parts(upload: Upload, body: bytes, content_type: str, limits: UploadLimits) -> None:
+    max_parts = limits.max_pictures + MAX_PARAMETERS
+    for part in parse_multipart(body, content_type, max_parts=max_parts):
+        if part.name in PICTURE_FIELDS:
+            name = (part.filename or part.name)[:MAX_NAME_CHARACTERS]
+            upload.pictures.append(NamedPicture(name=name, data=part.data))
+        elif part.name in ATTACHMENT_FIELDS:
+            upload.attachments[part.name] = part.data
+        elif part.filename is not None:
+            raise errors.RequestMalformed(
+                f"The file is in the field {errors.excerpt(part.name)!r}; send it as `image`."
+            )
+        else:
+            upload.parameters[part.name] = part.data.decode("utf-8", "replace")
+
+
+def _take_json(upload: Upload, body: bytes) -> None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise errors.RequestMalformed("The body is not valid JSON.") from None
+    if not isinstance(document, dict):
+        raise errors.RequestMalformed("The JSON body must be an object with a member `image`.")
+    for key, value in document.items():
+        if key in PICTURE_FIELDS:
+            for text in value if isinstance(value, list) else [value]:
+                number = len(upload.pictures) + 1
+                upload.pictures.append(NamedPicture(name=f"{key}-{number}", data=_from_base64(key, text)))
+        elif key in ATTACHMENT_FIELDS:
+            upload.attachments[key] = _from_base64(key, value)
+        else:
+            upload.parameters[key] = _scalar(key, value)
+
+
+def _from_base64(key: str, text: object) -> bytes:
+    """The bytes of a base64 string or of a ``data:`` URL."""
+    if not isinstance(text, str):
+        raise errors.RequestMalformed(f"`{key}` must be base64 text.")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.RequestMalformed(f"`{key}` is not valid base64.") from None
+
+
+def _scalar(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise errors.RequestMalformed(f"The member {errors.excerpt(key)!r} must be text or a number.")
+
+
+def _checked(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    if len(parameters) > MAX_PARAMETERS:
+        raise errors.ParameterInvalid(f"More than {MAX_PARAMETERS} parameters.")
+    for name, value in parameters.items():
+        if len(value) > MAX_PARAMETER_CHARACTERS:
+            raise errors.ParameterInvalid(f"The parameter {errors.excerpt(name)!r} is too long.")
+    return parameters
+
+
+__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_upload"]

@@ -1,0 +1,110 @@
+"""Who may: API keys, kept as hashes, each with scopes.
+
+A key is 256 random bits, so a plain SHA-256 of it is safe to store: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.core import errors
+
+KEY_PREFIX = "hg_"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
+HASH_PATTERN = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Scope(StrEnum):
+    """What a key allows."""
+
+    PREDICT = "predict"
+    """Send pictures, read models and one's own answers."""
+    OPERATE = "operate"
+    """See everything, metrics included, and change what runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is stored: who has it, what it allows, and its SHA-256 in hex."""
+
+    name: str
+    scopes: frozenset[Scope]
+    sha256: str
+
+    def line(self) -> str:
+        """The key as one line of a key file."""
+        return f"{self.name} {','.join(sorted(self.scopes))} {self.sha256}"
+
+
+def create_key(name: str, scopes: Iterable[Scope]) -> tuple[str, ApiKey]:
+    """A new key in clear, to be shown once, and what is stored of it.
+
+    Raises:
+        SettingsInvalid: the name is not 1 to 64 letters, digits and ``._@-``.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise errors.SettingsInvalid(f"{errors.excerpt(name)!r} cannot name a key.")
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, ApiKey(name, frozenset(scopes), _hash(key))
+
+
+def parse_keys(text: str, *, origin: str) -> tuple[ApiKey, ...]:
+    """The keys of a key file: one ``name scope,scope sha256`` a line; ``#`` begins a comment.
+
+    Raises:
+        SettingsInvalid: a line is none; the message names ``origin`` and the line, never its content.
+    """
+    keys: dict[str, ApiKey] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.partition("#")[0].split()
+        if not content:
+            continue
+        try:
+            name, scopes, digest = content
+            key = ApiKey(name, frozenset(Scope(scope) for scope in scopes.split(",")), digest.lower())
+        except ValueError:
+            key = ApiKey("", frozenset(), "")
+        if not (NAME_PATTERN.fullmatch(key.name) and HASH_PATTERN.fullmatch(key.sha256)):
+            raise errors.SettingsInvalid(f"{origin}, line {number}: not a `name scope,scope sha256` line.")
+        if key.name in keys:
+            raise errors.SettingsInvalid(f"{origin}, line {number}: the name {key.name} is there twice.")
+        keys[key.name] = key
+    return tuple(keys.values())
+
+
+class KeyRing:
+    """The keys that are valid. An empty ring lets everybody do everything."""
+
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+        self._keys = tuple(keys)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def check(self, presented: str | None, scope: Scope) -> ApiKey | None:
+        """The key that was presented, if it allows ``scope``; None where no keys are in use.
+
+        Raises:
+            KeyMissing, KeyInvalid, ScopeMissing: it does not.
+        """
+        if not self._keys:
+            return None
+        if not presented:
+            raise errors.KeyMissing("Send your API key as `Authorization: Bearer KEY`.")
+        digest = _hash(presented)
+        matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        if not matching:
+            raise errors.KeyInvalid
+        if scope not in matching[0].scopes:
+            raise errors.ScopeMissing(f"The key {matching[0].name} does not have the scope `{scope}`.")
+        return matching[0]
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""The synchronous use case: which model, how long at most, and one answer a picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heliograph.core import errors
+from heliograph.core.models import Task
+from heliograph.core.ports import Clock
+from heliograph.core.predictions import CutoutOptions, EncodedPicture, LabelledPicture
+from heliograph.serving.served import ServedModel, ServedModels
+
+PICTURES_AT_ONCE = 8
+"""How many pictures of one request are on their way together; the rest of them waits as bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPicture:
+    """A picture file as it was sent; ``name`` is only repeated in the answer."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledAnswer:
+    """The answer for one of several pictures: its labels, or why there are none."""
+
+    name: str
+    outcome: LabelledPicture | errors.HeliographError
+
+
+class Predictor:
+    """Answers pictures with the models that are served here."""
+
+    def __init__(self, models: ServedModels, *, timeout_seconds: float, clock: Clock) -> None:
+        self._models = models
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+
+    def choose(self, model: str | None, task: Task | None = None) -> ServedModel:
+        """The model that a request means; see `ServedModels.find`."""
+        return self._models.find(model, task)
+
+    def deadline(self) -> float:
+        """The deadline of a request that begins now, in the clock's seconds."""
+        return self._clock() + self._timeout_seconds
+
+    def seconds_until(self, deadline: float) -> float:
+        """Seconds from now; negative when it is over."""
+        return deadline - self._clock()
+
+    async def classify(
+        self, model: ServedModel, picture: NamedPicture, *, top: int, deadline: float
+    ) -> LabelledPicture:
+        """The labels of one picture; errors as `Pipeline.classify` and `ServedModel.ready`."""
+        loaded = await model.ready(self.seconds_until(deadline))
+        return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+
+    async def classify_many(
+        self, model: ServedModel, pictures: Sequence[NamedPicture], *, top: int, deadline: float
+    ) -> list[LabelledAnswer]:
+        """One answer a picture, in their order; a picture that fails harms no other."""
+        places = asyncio.Semaphore(PICTURES_AT_ONCE)
+
+        async def one(picture: NamedPicture) -> LabelledAnswer:
+            async with places:
+                try:
+                    outcome: LabelledPicture | errors.HeliographError = await self.classify(
+                        model, picture, top=top, deadline=deadline
+                    )
+                except errors.HeliographError as error:
+                    outcome = error
+            return LabelledAnswer(name=picture.name, outcome=outcome)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(picture)) for picture in pictures]
+        return [task.result() for task in tasks]
+
+    async def cut_out(
+        self, model: ServedModel, picture: NamedPicture, options: CutoutOptions, *, deadline: float
+    ) -> EncodedPicture:
+        """One picture without its background; errors as `Pipeline.cut_out` and `ServedModel.ready`."""
+        loaded = await model.ready(self.seconds_until(deadline))
+        return await loaded.pipeline.cut_out(picture.data, options, deadline=deadline)

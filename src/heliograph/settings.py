@@ -1,0 +1,222 @@
+"""Every setting, once: group, unit, default, reason. Read by ``bootstrap`` and ``cli`` only.
+
+A setting ``max_in_flight`` is the environment variable ``HELIOGRAPH_MAX_IN_FLIGHT``.
+``docs/settings.md`` is generated from this file.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from heliograph.core import errors
+from heliograph.core.pictures import MEGABYTE, MEGAPIXEL
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Names = Annotated[tuple[str, ...], NoDecode]
+Folders = Annotated[tuple[Path, ...], NoDecode]
+
+
+class Auth(StrEnum):
+    """Whether API keys are asked for."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class EngineChoice(StrEnum):
+    """Which runtime runs the models."""
+
+    AUTO = "auto"
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    JSON = "json"
+    PLAIN = "plain"
+
+
+class LogLevel(StrEnum):
+    """From which level on log lines are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def default_model_dir() -> Path:
+    """``$XDG_DATA_HOME/heliograph/models``, by default below ``~/.local/share``."""
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "heliograph" / "models"
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Groups are separated by comments, in the order of the docs."""
+
+    model_config = SettingsConfigDict(env_prefix="HELIOGRAPH_", extra="ignore", frozen=True)
+
+    # Network
+    host: str = Field("127.0.0.1", description="Address to listen on. Only loopback works without API keys.")
+    port: Port = Field(8000, description="Port to listen on; 0 takes a free one.")
+    ops_port: Port | None = Field(
+        None,
+        description="One more port for /livez, /readyz, /startupz and /metrics alone; none by default.",
+    )
+    worker_name: str = Field(
+        default_factory=socket.gethostname,
+        max_length=253,
+        description="How this process names itself in `Heliograph-Worker`; the host's name by default.",
+    )
+    keep_alive_seconds: float = Field(
+        75.0,
+        gt=0,
+        le=3600,
+        description="How long an idle connection stays open; longer than proxies keep theirs.",
+    )
+    max_connections: int = Field(
+        4096, ge=1, description="Connections open at the same time; above that new ones are closed at once."
+    )
+
+    # Access
+    auth: Auth = Field(
+        Auth.AUTO,
+        description="`auto`: keys are asked for once there are any, and there must be some unless the address is "
+        "loopback. `off`: nobody is asked.",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File with one hashed API key a line, as `heliograph keys create` prints it."
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="More names in the Host header that are answered on loopback without keys; comma-separated, "
+        "`*` for all. Guards against DNS rebinding.",
+    )
+
+    # Models
+    models: Names = Field(
+        ("efficientnet-lite0", "kmnist", "u2netp"),
+        min_length=1,
+        description="Models to serve, comma-separated, in the order in which they load.",
+    )
+    classification_model: str = Field("efficientnet-lite0", description="Model behind /classify.")
+    background_model: str = Field("u2netp", description="Model behind /remove-background.")
+    model_dir: Path = Field(
+        default_factory=default_model_dir,
+        description="The store: where weights are kept. `$XDG_DATA_HOME/heliograph/models` by default.",
+    )
+    model_mirrors: Folders = Field(
+        (),
+        description=f"Folders that may already hold weights, separated by `{os.pathsep}`; tried before the network.",
+    )
+
+    # Speed
+    engine: EngineChoice = Field(
+        EngineChoice.AUTO, description="Runtime for the models; `auto` takes the one that is faster here."
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads for decoding and for engines each. By default the CPU limit of the container, else the "
+        "CPUs that this process may use; never the host's core count.",
+    )
+    max_batch: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Largest batch; by default what each model's package recommends (1 to 4).",
+    )
+    max_wait_seconds: float = Field(
+        0.005, ge=0, le=10, description="How long a picture waits for batch-mates while the engine is busy."
+    )
+
+    # Limits
+    max_picture_bytes: int = Field(20 * MEGABYTE, ge=1, description="Bytes of one picture file.")
+    max_picture_pixels: int = Field(50 * MEGAPIXEL, ge=1, description="Width × height of one picture.")
+    max_picture_side: int = Field(16_384, ge=1, description="Pixels of a picture's longer side.")
+    max_request_bytes: int = Field(64 * MEGABYTE, ge=1, description="Bytes of one request's body.")
+    max_request_pictures: int = Field(64, ge=1, description="Pictures in one request.")
+    max_in_flight: int = Field(
+        64, ge=1, description="Requests in work at the same time; above that 503 with Retry-After."
+    )
+    max_upload_bytes: int = Field(
+        256 * MEGABYTE, ge=1, description="Bytes of all request bodies in memory together."
+    )
+    max_decoded_pixels: int = Field(
+        64 * MEGAPIXEL, ge=1, description="Pixels of all pictures in memory together; pictures wait for room."
+    )
+    request_timeout_seconds: float = Field(
+        30.0, gt=0, le=3600, description="From admission to the answer; then 504."
+    )
+    upload_timeout_seconds: float = Field(
+        60.0, gt=0, le=3600, description="For a request's body to arrive; then 408."
+    )
+
+    # Stopping
+    drain_seconds: float = Field(
+        0.2,
+        ge=0,
+        le=300,
+        description="How long the listener goes on accepting after SIGTERM, so that load balancers notice. The Helm "
+        "chart sets 5.",
+    )
+
+    # Logs
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="`auto`: plain on a terminal, else JSON, one object a line."
+    )
+    log_level: LogLevel = Field(LogLevel.INFO, description="From which level on lines are written.")
+
+    @field_validator("models", "allowed_hosts", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+        return value
+
+    @field_validator("model_mirrors", mode="before")
+    @classmethod
+    def _split_folders(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part) for part in value.split(os.pathsep) if part)
+        return value
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of the environment, with ``overrides`` (those that are None left out) before them.
+
+    Raises:
+        SettingsInvalid: a value is not allowed; the message names the variable.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values itself
+    except ValidationError as error:
+        lines = [
+            f"HELIOGRAPH_{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+            f"{problem['msg']} (it is {errors.excerpt(repr(problem['input']))})"
+            for problem in error.errors(include_url=False, include_context=False)
+        ]
+        raise errors.SettingsInvalid("\n".join(lines)) from None

@@ -1,0 +1,141 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from heliograph.core.pictures import Float32Array
+from heliograph.training.characters import augmentation, network
+from heliograph.training.characters.data import LABELS, Characters, normalise
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How long and how fast to train."""
+
+    epochs: int = 100
+    seed: int = 1
+    batch: int = 64
+    peak_learning_rate: float = 3e-3
+    warm_up_epochs: int = 3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    temperature: float = 1.0
+    """The logits are divided by it at export, so that the probabilities can be believed."""
+    average: float = 0.998
+    """How much of the moving average of the weights each step keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One line of the training's curve."""
+
+    number: int
+    loss: float
+    accuracy: float
+    """On pictures as they were trained on, augmented and mixed."""
+    seconds: float
+
+
+def train(
+    characters: Characters, recipe: Recipe, *, checkpoint: Path, report: Callable[[Epoch], None]
+) -> keras.Model:
+    """A trained network, from ``checkpoint`` on where that file is of an unfinished training.
+
+    Raises:
+        ValueError: there are not enough characters for one batch.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    steps = len(characters) // recipe.batch
+    if not steps:
+        raise ValueError(f"{len(characters)} characters are fewer than one batch of {recipe.batch}")
+    model = compiled(recipe, steps=steps)
+    if checkpoint.exists():
+        model.load_weights(checkpoint)
+    first, saved = int(model.optimizer.iterations) // steps, time.monotonic()
+    for number, batches in prepare_ahead(characters, recipe, range(first, recipe.epochs)):
+        started = time.monotonic()
+        model.reset_metrics()
+        for pictures, targets in batches:
+            loss, accuracy = model.train_on_batch(pictures, targets)
+        seconds = time.monotonic() - started
+        report(Epoch(number=number, loss=float(loss), accuracy=float(accuracy), seconds=seconds))
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save(model, checkpoint)
+            saved = time.monotonic()
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    settle(model, characters, recipe)
+    checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def compiled(recipe: Recipe, *, steps: int) -> keras.Model:
+    """A fresh network with its optimiser: warm-up, then a cosine down to nothing."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=(recipe.epochs - recipe.warm_up_epochs) * steps,
+        warmup_target=recipe.peak_learning_rate,
+        warmup_steps=recipe.warm_up_epochs * steps,
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    model = network.build()
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+Batch = tuple[Float32Array, Float32Array]
+
+
+def prepare_ahead(
+    characters: Characters, recipe: Recipe, numbers: range
+) -> Iterator[tuple[int, list[Batch]]]:
+    """Each epoch's number and batches; the next epoch is prepared in a thread while one is trained on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = [thread.submit(prepare, characters, recipe, number) for number in numbers[:1]]
+        for number in numbers:
+            batches = coming.pop().result()
+            if number + 1 in numbers:
+                coming.append(thread.submit(prepare, characters, recipe, number + 1))
+            yield number, batches
+
+
+def prepare(characters: Characters, recipe: Recipe, number: int) -> list[Batch]:
+    """The batches of one epoch: shuffled, augmented, mixed; the same for the same seed and number."""
+    rng = np.random.default_rng((recipe.seed, number))
+    order = rng.permutation(len(characters))
+    targets = np.eye(len(LABELS), dtype=np.float32)
+    batches = []
+    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+        part = characters.take(order[start : start + recipe.batch])
+        pictures = augmentation.augment(part.pictures.astype(np.float32), rng)
+        pictures, mixed = augmentation.mix(pictures, targets[part.labels], rng)
+        batches.append((normalise(pictures)[..., None], mixed))
+    return batches
+
+
+def settle(model: keras.Model, characters: Characters, recipe: Recipe) -> None:
+    """Measures the normalisations anew: for the averaged weights, on pictures that are not mixed."""
+    rng = np.random.default_rng((recipe.seed, recipe.epochs))
+    for indices in np.array_split(rng.permutation(len(characters)), len(characters) // recipe.batch):
+        model(normalise(characters.pictures[indices])[..., None], training=True)
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Writes the network with its optimiser, whole or not at all."""
+    partial = path.with_name("partial.keras")
+    model.save(partial)
+    partial.replace(path)
