@@ -1,12 +1,15 @@
-# The one interface, for people and for CI. `make help` lists it.
+# The one interface, for people and for CI. `make` lists it.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 HELIOGRAPH := $(BIN)/heliograph
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 SERVE_READY := $(VENV)/.serve-ready
 DEV_READY := $(VENV)/.dev-ready
+BROWSER_READY := $(VENV)/.browser-ready
+SOURCES := src tests benchmarks scripts
 
 .PHONY: help
 help:  ## list the targets
@@ -18,25 +21,78 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
 
 $(SERVE_READY): requirements/serve.txt pyproject.toml | $(BIN)/python
-	@echo "==> packages (about 210 MB the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -q --require-hashes -r requirements/serve.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@echo "==> packages (about 230 MB the first time)"
+	@$(PIP) --progress-bar on --require-hashes -r requirements/serve.txt | grep --line-buffered -v 'already satisfied'
+	@$(PIP) -q --no-deps --no-build-isolation -e .
 	@echo "==> models"
 	@$(HELIOGRAPH) models pull --default
 	@touch $@
 
 $(DEV_READY): requirements/dev.txt $(SERVE_READY)
 	@echo "==> test and check tools"
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/dev.txt
+	@$(PIP) -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BROWSER_READY): requirements/browser.txt $(DEV_READY)
+	@echo "==> Playwright (it drives a Chromium that is already on the machine)"
+	@$(PIP) -q --require-hashes -r requirements/browser.txt
 	@touch $@
 
 .PHONY: setup
 setup: $(DEV_READY)  ## install everything that serve, test and check need
 
 .PHONY: serve
-serve: $(SERVE_READY)  ## run the service on this machine
+serve: $(SERVE_READY)  ## run the service on this machine (HELIOGRAPH_PORT=8000)
 	@exec $(HELIOGRAPH) serve
+
+.PHONY: samples
+samples: $(SERVE_READY)  ## fetch four free photographs and draw a character, into samples/
+	@$(BIN)/python scripts/samples.py samples
+
+.PHONY: test
+test: $(DEV_READY)  ## run the tests
+	@$(BIN)/pytest -q -m "not browser"
+
+.PHONY: test-browser
+test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium
+	@$(BIN)/pytest -q -m browser tests/browser
+
+.PHONY: check
+check: $(DEV_READY)  ## formatting, lint, types, imports, generated files
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/generate.py --check
+
+.PHONY: format
+format: $(DEV_READY)  ## format, and mend what lint can mend
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: generate
+generate: $(DEV_READY)  ## write docs/settings.md and docs/errors.md again
+	@$(BIN)/python scripts/generate.py
+
+.PHONY: bench
+bench: $(SERVE_READY) samples  ## HTTP against the in-process limit (PICTURES=samples)
+	@$(BIN)/python benchmarks/serve.py --pictures $(or $(PICTURES),samples)
 
 .PHONY: requirements
 requirements: $(DEV_READY)  ## compile the pinned requirement files again
-	$(BIN)/python scripts/requirements.py
+	@$(BIN)/python scripts/requirements.py
+
+.PHONY: check-wheels
+check-wheels: $(DEV_READY)  ## every runtime dependency has wheels for Linux x86-64 and aarch64 and macOS arm64
+	@$(BIN)/python scripts/check_wheels.py
+
+.PHONY: train-characters
+train-characters:  ## train the KMNIST model again (DATA=folder with IDX or NPZ files, OUT=folder)
+	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "Say where: make train-characters DATA=folder OUT=folder"; exit 1; }
+	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
+	@.venv-train/bin/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/train.txt
+	@PYTHONPATH=src .venv-train/bin/python -m heliograph.training.characters --data $(DATA) --out $(OUT)
+
+.PHONY: clean
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .venv-train .cache samples

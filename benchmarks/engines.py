@@ -58,7 +58,7 @@ def as_served(name: str) -> Callable[[ModelFile, EngineOptions], Engine]:
 
 
 def onnxruntime_with(
-    *, arena: bool = False, pattern: bool = False, spinning: bool = False
+    *, arena: bool = True, pattern: bool = False, spinning: bool = False
 ) -> Callable[[ModelFile, EngineOptions], Engine]:
     """ONNX Runtime with other options than the service's."""
 
@@ -68,6 +68,7 @@ def onnxruntime_with(
         chosen.enable_cpu_mem_arena = arena
         chosen.enable_mem_pattern = pattern
         if spinning:
+            import_module("onnxruntime").set_default_logger_severity(3)  # or it tells of the second entry
             chosen.add_session_config_entry("session.intra_op.allow_spinning", "1")
         loaded: Engine = engine.load_with(model, chosen)
         return loaded
@@ -77,8 +78,8 @@ def onnxruntime_with(
 
 WAYS = {
     "onnxruntime": as_served("onnxruntime"),
-    "onnxruntime, arena": onnxruntime_with(arena=True),
-    "onnxruntime, arena, pattern": onnxruntime_with(arena=True, pattern=True),
+    "onnxruntime, no arena": onnxruntime_with(arena=False),
+    "onnxruntime, pattern": onnxruntime_with(pattern=True),
     "onnxruntime, spinning": onnxruntime_with(spinning=True),
     "openvino": as_served("openvino"),
 }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from service import Service, start_service
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_VARIABLE = "HELIOGRAPH_TEST_DATA"
@@ -53,6 +57,33 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def samples() -> Path:
+    """Free photographs, fetched once and kept in the checkout's ignored cache."""
+    folder = ROOT / ".cache" / "samples"
+    command = [sys.executable, str(ROOT / "scripts" / "samples.py"), str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_settings() -> dict[str, str]:
+    """Settings for real models: a store in the checkout's ignored cache, weights of the real data if there."""
+    settings = {"HELIOGRAPH_MODEL_DIR": str(ROOT / ".cache" / "models")}
+    if DATA is not None:
+        settings["HELIOGRAPH_MODEL_MIRRORS"] = str(DATA / "u2net")
+    return settings
+
+
+@pytest.fixture(scope="session")
+def service(model_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One real service with real models, shared by the tests that leave it as it is."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with start_service(model_settings, log, removes_backgrounds=DATA is not None) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -65,17 +96,24 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture(autouse=True)
-def no_task_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails an async test that leaves asyncio tasks running."""
-    if request.node.get_closest_marker("anyio") is None:
-        yield
-        return
-    before: set[asyncio.Task[object]] = set()
+@pytest.fixture
+async def tasks_of_one_test() -> AsyncIterator[None]:
+    """Compares the event loop's tasks before and after a test, leaving out those of anyio's runner.
+
+    It must run in that loop: there is no running loop in the teardown of a plain fixture.
+    """
+    before = asyncio.all_tasks()
     yield
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    left = asyncio.all_tasks(loop) - before - {asyncio.current_task(loop)}
+    for _ in range(3):  # a task that was cancelled ends one turn later
+        await asyncio.sleep(0)
+    left = {task for task in asyncio.all_tasks() - before if "TestRunner" not in repr(task.get_coro())}
+    for task in left:
+        task.cancel()
     assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def no_task_left_behind(request: pytest.FixtureRequest) -> None:
+    """Fails an async test that leaves asyncio tasks running."""
+    if "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("tasks_of_one_test")

@@ -139,16 +139,23 @@ def read_keys(settings: Settings) -> KeyRing:
     return keys
 
 
-def load_direct(reference: str, settings: Settings) -> DirectModel:
+def load_direct(reference: str, settings: Settings, *, streams: int | None = None) -> DirectModel:
     """A model in this process, without server or batcher.
+
+    Args:
+        reference: the model, or model-precision.
+        settings: its ``threads`` are shared by the streams.
+        streams: how many pictures at the same time; as many as threads by default.
 
     Raises:
         ModelError: it is unknown, not on this machine, or broken.
     """
     file = build_store(settings).find(reference)
     threads = settings.threads or machine.available_threads()
-    engine = engines.loader(settings.engine)(file, EngineOptions(streams=threads, max_batch=1))
-    return DirectModel(file.spec, engine, build_codec(settings), streams=threads)
+    streams = streams or threads
+    options = EngineOptions(streams=streams, threads_per_stream=max(1, threads // streams), max_batch=1)
+    engine = engines.loader(settings.engine)(file, options)
+    return DirectModel(file.spec, engine, build_codec(settings), streams=streams)
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         description="How long an idle connection stays open; longer than proxies keep theirs.",
     )
     max_connections: int = Field(
-        4096, ge=1, description="Connections open at the same time; above that new ones are closed at once."
+        4096, ge=1, description="Connections open at the same time; above that requests are answered 503."
     )
 
     # Access

@@ -53,8 +53,15 @@ def check_origin(method: str, headers: Headers) -> None:
             raise errors.OriginRefused
         return
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and not _is_own(origin, headers.get("host", "")):
         raise errors.OriginRefused
+
+
+def _is_own(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower() != ""
+    except ValueError:  # half a bracket, for one
+        return False
 
 
 class Doorkeeper:
@@ -62,7 +69,7 @@ class Doorkeeper:
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str] | None) -> None:
         self._app = app
-        self._allowed_hosts = allowed_hosts
+        self._allowed_hosts = None if allowed_hosts is None else [host.lower() for host in allowed_hosts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers with a problem."""

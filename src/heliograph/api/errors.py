@@ -73,6 +73,8 @@ def problem_response(error: errors.HeliographError) -> Response:
         headers["Retry-After"] = "60"  # somebody has to fetch the weights first
     elif isinstance(error, errors.KeyMissing | errors.KeyInvalid):
         headers["WWW-Authenticate"] = 'Bearer realm="heliograph"'
+    elif isinstance(error, errors.RequestTooSlow):
+        headers["Connection"] = "close"  # else the rest may trickle in for ever
     return _json_problem(problem_of(error), headers)
 
 

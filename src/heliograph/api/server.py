@@ -15,14 +15,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from heliograph.api.connections import Connection
 from heliograph.api.services import Lifecycle
 from heliograph.core import errors
 
@@ -52,15 +53,15 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise errors.SettingsInvalid(f"Cannot listen on {host}:{port}: {reason}.") from None
 
 
 def address_of(listener: socket.socket) -> str:
     """The address of a listening socket as a person types it."""
     host, port = listener.getsockname()[:2]
-    if host in ("127.0.0.1", "::1", "0.0.0.0", "::"):  # noqa: S104
+    if host in ("127.0.0.1", "::1", "0.0.0.0", "::"):  # noqa: S104  # ruff takes the comparison for a bind
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -73,7 +74,7 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http=HttpToolsProtocol,
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -83,8 +84,8 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 backlog=BACKLOG,
                 limit_concurrency=rules.max_connections,
-                timeout_keep_alive=int(rules.keep_alive_seconds),
-                timeout_graceful_shutdown=int(rules.finish_seconds),
+                timeout_keep_alive=math.ceil(rules.keep_alive_seconds),
+                timeout_graceful_shutdown=math.ceil(rules.finish_seconds),
             )
         )
         self._listener = listener
@@ -125,9 +126,10 @@ class HttpServer(uvicorn.Server):
             connection.setblocking(False)
             with contextlib.suppress(OSError):  # it may be gone already
                 await loop.connect_accepted_socket(self._protocol, connection)
+        await asyncio.sleep(0)  # the event loop's own last accepts reach their protocols one turn later
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpToolsProtocol(config=self.config, server_state=self.server_state, app_state={})
+        return Connection(config=self.config, server_state=self.server_state, app_state={})
 
     async def _settle(self) -> None:
         """Waits until no connection is open, `SETTLE_SECONDS` at most: a request may be on its way."""

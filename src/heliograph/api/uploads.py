@@ -25,6 +25,9 @@ ATTACHMENT_FIELDS = ("background_image",)
 MAX_PARAMETERS = 32
 MAX_PARAMETER_CHARACTERS = 1024
 MAX_NAME_CHARACTERS = 255
+MARKS_PER_PICTURE = 4
+"""Brackets and commas of one picture in JSON: one that parts it from the next, one in a ``data:`` URL; and as
+many to spare."""
 LARGE_BODY_BYTES = 1_000_000
 
 
@@ -76,10 +79,7 @@ async def read_upload(request: Request, limits: UploadLimits, permit: Permit) ->
         raise errors.PictureMissing(
             "Send a picture as form field `image`, as the body, or as base64 in JSON."
         )
-    if len(upload.pictures) > limits.max_pictures:
-        raise errors.TooManyPictures(
-            f"The request carries {len(upload.pictures)} pictures; the limit is {limits.max_pictures}."
-        )
+    _check_count(len(upload.pictures), limits)
     upload.parameters = {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
     return upload
 
@@ -109,7 +109,7 @@ def _parse(body: bytes, content_type: str, limits: UploadLimits) -> Upload:
     if media_type == "multipart/form-data":
         _take_parts(upload, body, content_type, limits)
     elif media_type == "application/json":
-        _take_json(upload, body)
+        _take_json(upload, body, limits)
     elif body:
         upload.pictures.append(NamedPicture(name="image", data=body))
     return upload
@@ -135,7 +135,8 @@ def _take_parts(upload: Upload, body: bytes, content_type: str, limits: UploadLi
             upload.parameters[part.name] = part.data.decode("utf-8", "replace")
 
 
-def _take_json(upload: Upload, body: bytes) -> None:
+def _take_json(upload: Upload, body: bytes, limits: UploadLimits) -> None:
+    _check_members(body, limits)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -144,13 +145,29 @@ def _take_json(upload: Upload, body: bytes) -> None:
         raise errors.RequestMalformed("The JSON body must be an object with a member `image`.")
     for key, value in document.items():
         if key in PICTURE_FIELDS:
-            for text in value if isinstance(value, list) else [value]:
+            texts = value if isinstance(value, list) else [value]
+            _check_count(len(upload.pictures) + len(texts), limits)
+            for text in texts:
                 number = len(upload.pictures) + 1
                 upload.pictures.append(NamedPicture(name=f"{key}-{number}", data=_from_base64(key, text)))
         elif key in ATTACHMENT_FIELDS:
             upload.attachments[key] = _from_base64(key, value)
         else:
             upload.parameters[key] = _scalar(key, value)
+
+
+def _check_members(body: bytes, limits: UploadLimits) -> None:
+    """Refuses JSON that would become millions of objects: base64 has none of the marks that are counted."""
+    marks = body.count(b"[") + body.count(b"{") + body.count(b",")
+    if marks > MARKS_PER_PICTURE * limits.max_pictures + MAX_PARAMETERS * MAX_PARAMETER_CHARACTERS:
+        raise errors.RequestMalformed("The JSON body has too many members.")
+
+
+def _check_count(pictures: int, limits: UploadLimits) -> None:
+    if pictures > limits.max_pictures:
+        raise errors.TooManyPictures(
+            f"The request carries {pictures} pictures; the limit is {limits.max_pictures}."
+        )
 
 
 def _from_base64(key: str, text: object) -> bytes:

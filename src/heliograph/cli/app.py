@@ -1,4 +1,4 @@
-"""The commands and their options."""
+"""The commands and their options; what a command does is in a file of its own, imported when it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from heliograph import __version__
+from heliograph.cli.classify import classify
+from heliograph.cli.cutout import cutout
 from heliograph.cli.failures import clear_failures
+from heliograph.cli.keys import app as keys
+from heliograph.cli.models import app as models
 
 app = typer.Typer(
     name="heliograph",
@@ -46,3 +50,9 @@ def serve(
 
     with clear_failures():
         run(host=host, port=port)
+
+
+app.command()(classify)
+app.command()(cutout)
+app.add_typer(models)
+app.add_typer(keys)

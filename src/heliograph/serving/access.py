@@ -46,12 +46,15 @@ def create_key(name: str, scopes: Iterable[Scope]) -> tuple[str, ApiKey]:
     """A new key in clear, to be shown once, and what is stored of it.
 
     Raises:
-        SettingsInvalid: the name is not 1 to 64 letters, digits and ``._@-``.
+        SettingsInvalid: the name is not 1 to 64 letters, digits and ``._@-``, or there is no scope.
     """
     if not NAME_PATTERN.fullmatch(name):
         raise errors.SettingsInvalid(f"{errors.excerpt(name)!r} cannot name a key.")
+    allowed = frozenset(scopes)
+    if not allowed:
+        raise errors.SettingsInvalid(f"The key {name} needs a scope.")
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    return key, ApiKey(name, frozenset(scopes), _hash(key))
+    return key, ApiKey(name, allowed, _hash(key))
 
 
 def parse_keys(text: str, *, origin: str) -> tuple[ApiKey, ...]:

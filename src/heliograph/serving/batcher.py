@@ -3,8 +3,8 @@
 Rules:
 
 1. An entry owns its reply (a future); there is no table of ids that could leak.
-2. A batch is formed from the entries that still have someone waiting; cancelled and expired
-   ones are dropped and counted before they cost engine time.
+2. A cancelled or expired entry leaves the queue at once, and is counted: it costs neither
+   memory nor a place nor engine time.
 3. A batch closes when it is full, when its oldest entry waited ``max_wait_seconds``, or when
    a stream of the engine is idle.
 4. At most one batch is formed ahead of the streams, so that a stream that gets idle starts
@@ -48,6 +48,7 @@ class Entry:
     deadline: float
     enqueued_at: float
     future: asyncio.Future[Reply] = field(repr=False)
+    queued: bool = True
 
     def resolve(self, outcome: Reply | errors.HeliographError) -> None:
         """Gives the reply, unless nobody waits any more."""
@@ -142,6 +143,9 @@ class Batcher:
             return await entry.future
         finally:
             expiry.cancel()
+            if entry.queued:
+                self._waiting.remove(entry)
+                self._drop(entry)
 
     async def stop(self, *, deadline: float) -> None:
         """Refuses new entries, lets those in the queue finish, fails what is left at ``deadline``."""
@@ -149,11 +153,13 @@ class Batcher:
         self._pump()
         while self._running and (left := deadline - self._clock()) > 0:
             await asyncio.wait(set(self._running), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        for entry in self._waiting:
+        while self._waiting:
+            entry = self._waiting.popleft()
+            entry.queued = False
             entry.resolve(errors.ShuttingDown())
-        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for task in tuple(self._running):
             task.cancel()
         if self._running:
@@ -188,14 +194,17 @@ class Batcher:
         now = self._clock()
         while self._waiting and len(batch) < self._rules.max_batch:
             entry = self._waiting.popleft()
-            if entry.future.cancelled():
-                self._on_drop("cancelled")
-            elif entry.future.done() or entry.deadline <= now:
-                entry.resolve(errors.DeadlineExceeded())
-                self._on_drop("expired")
+            entry.queued = False
+            if entry.future.done() or entry.deadline <= now:
+                self._drop(entry)
             else:
                 batch.append(entry)
         return batch
+
+    def _drop(self, entry: Entry) -> None:
+        """Counts an entry that costs no engine time; one that nobody gave up is told of its deadline."""
+        self._on_drop("cancelled" if entry.future.cancelled() else "expired")
+        entry.resolve(errors.DeadlineExceeded())
 
     async def _finish(self, batch: list[Entry]) -> None:
         """Runs one batch and hands out its replies, whatever happens."""
@@ -213,8 +222,7 @@ class Batcher:
         computed = 0
         for entry, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
-                self._on_drop("cancelled" if entry.future.cancelled() else "expired")
-                entry.resolve(errors.DeadlineExceeded())
+                self._drop(entry)
             else:
                 computed += 1
                 entry.resolve(outcome)

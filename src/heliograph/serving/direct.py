@@ -8,6 +8,7 @@ from typing import Self
 
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
+from heliograph.core.pictures import Picture
 from heliograph.core.ports import Engine, Imaging
 from heliograph.core.predictions import (
     CutoutOptions,
@@ -41,8 +42,8 @@ class DirectModel:
         """Frees the engine."""
         self._engine.close()
 
-    def classify(self, data: bytes, *, top: int = 3) -> LabelledPicture:
-        """The ``top`` most likely labels of a picture file.
+    def classify(self, source: bytes | Picture, *, top: int = 3) -> LabelledPicture:
+        """The ``top`` most likely labels of a picture file, or of a picture that is decoded already.
 
         Raises:
             ModelTaskMismatch: the model does something else.
@@ -52,9 +53,7 @@ class DirectModel:
         self._check_task(Task.CLASSIFICATION)
         timings = Timings()
         started = time.perf_counter()
-        header = self._imaging.inspect(data)
-        at_least = self._imaging.decode_size(header, self.spec.input)
-        picture = self._imaging.decode(data, header, at_least=at_least)
+        picture = self._decode_scaled(source) if isinstance(source, bytes) else source
         tensor = self._imaging.prepare(picture, self.spec.input)
         decoded = time.perf_counter()
         row = self._engine.run(tensor[None])[0]
@@ -64,14 +63,13 @@ class DirectModel:
         timings.encode = time.perf_counter() - inferred
         return LabelledPicture(labels=labels, timings=timings)
 
-    def cut_out(self, data: bytes, options: CutoutOptions | None = None) -> EncodedPicture:
+    def cut_out(self, source: bytes | Picture, options: CutoutOptions | None = None) -> EncodedPicture:
         """A picture file without its background; errors as `classify`."""
         self._check_task(Task.BACKGROUND_REMOVAL)
         options = options or CutoutOptions()
         timings = Timings()
         started = time.perf_counter()
-        header = self._imaging.inspect(data)
-        picture = self._imaging.decode(data, header)
+        picture = self._decode(source) if isinstance(source, bytes) else source
         tensor = self._imaging.prepare(picture, self.spec.input)
         decoded = time.perf_counter()
         row = self._engine.run(tensor[None])[0]
@@ -82,16 +80,25 @@ class DirectModel:
         return EncodedPicture(
             data=file,
             media_type=options.format.media_type,
-            width=header.width,
-            height=header.height,
+            width=picture.header.width,
+            height=picture.header.height,
             timings=timings,
         )
 
-    def predict(self, data: bytes) -> Prediction:
-        """The answer of the model's own task for a picture file; errors as `classify`."""
+    def predict(self, source: bytes | Picture) -> Prediction:
+        """The answer of the model's own task for a picture; errors as `classify`."""
         if self.spec.task is Task.CLASSIFICATION:
-            return self.classify(data)
-        return self.cut_out(data)
+            return self.classify(source)
+        return self.cut_out(source)
+
+    def _decode(self, data: bytes) -> Picture:
+        return self._imaging.decode(data, self._imaging.inspect(data))
+
+    def _decode_scaled(self, data: bytes) -> Picture:
+        """As large as classification needs it."""
+        header = self._imaging.inspect(data)
+        at_least = self._imaging.decode_size(header, self.spec.input)
+        return self._imaging.decode(data, header, at_least=at_least)
 
     def _check_task(self, task: Task) -> None:
         if self.spec.task is not task:

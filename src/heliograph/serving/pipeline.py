@@ -82,7 +82,7 @@ class Pipeline:
         with _Outcome(self._shop.metrics, self.spec, timings):
             async with _until(deadline, self._shop.clock):
                 prepared = await self._prepare(data, None, timings, deadline)
-                reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
+            reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
             timings.queue += reply.queue_seconds
             timings.infer = reply.infer_seconds
             started = self._shop.clock()
@@ -101,29 +101,35 @@ class Pipeline:
         with _Outcome(self._shop.metrics, self.spec, timings):
             async with _until(deadline, self._shop.clock):
                 prepared = await self._prepare(data, options, timings, deadline)
-                try:
-                    return await self._cut_out_prepared(prepared, options, timings, deadline)
-                finally:
-                    self._release(prepared)
+            try:
+                reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
+            except BaseException:
+                self._release(prepared)
+                raise
+            timings.queue += reply.queue_seconds
+            timings.infer = reply.infer_seconds
+            async with _until(deadline, self._shop.clock):
+                return await self._encode(prepared, reply.row, options, timings)
 
-    async def _cut_out_prepared(
-        self, prepared: _Prepared, options: CutoutOptions, timings: Timings, deadline: float
+    async def _encode(
+        self, prepared: _Prepared, row: Float32Array, options: CutoutOptions, timings: Timings
     ) -> EncodedPicture:
+        """The answer. The thread gives the pixels back: cancelled, it still has the picture until it ends."""
         picture = prepared.picture
         if picture is None:
             raise RuntimeError("This is a bug: a cut-out was prepared without its picture.")
-        reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
-        timings.queue += reply.queue_seconds
-        timings.infer = reply.infer_seconds
 
         def encode() -> tuple[bytes, float]:
             started = self._shop.clock()
-            matte = matte_of(reply.row, self.spec.output)
-            encoded = self._shop.imaging.cut_out(picture, matte, options)
+            try:
+                matte = matte_of(row, self.spec.output)
+                encoded = self._shop.imaging.cut_out(picture, matte, options)
+            finally:
+                self._release(prepared)
             return encoded, self._shop.clock() - started
 
         handed_over = self._shop.clock()
-        file, timings.encode = await self._in_thread(encode)
+        file, timings.encode = await self._in_thread(encode, not_started=partial(self._release, prepared))
         timings.queue += self._shop.clock() - handed_over - timings.encode
         return EncodedPicture(
             data=file,

@@ -182,8 +182,10 @@ class ServedModels:
     def _by_name(self, reference: str) -> ServedModel | None:
         """A model served under its variant's name and asked for by its own, or the reverse."""
         for model in self:
-            precision = model.loaded.plan.precision if model.loaded else ""
-            if reference in (model.spec.name, f"{model.spec.name}-{precision}"):
+            names = [model.spec.name]
+            if model.loaded is not None:
+                names.append(f"{model.spec.name}-{model.loaded.plan.precision}")
+            if reference in names:
                 return model
         return None
 
@@ -195,7 +197,7 @@ class ServedModels:
         loaded = [model.loaded for model in self if model.loaded is not None]
         await asyncio.gather(*(each.batcher.stop(deadline=deadline) for each in loaded))
         for each in loaded:
-            each.streams.close()
+            await asyncio.to_thread(each.streams.close)  # may wait for a batch; signals must be heard
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()

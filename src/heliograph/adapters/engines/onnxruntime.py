@@ -77,8 +77,10 @@ def session_options(options: EngineOptions) -> onnxruntime.SessionOptions:
     chosen.intra_op_num_threads = 1 + options.streams * (options.threads_per_stream - 1)
     # A waiting thread that spins takes the core from decoding and from other processes.
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Memory stays flat: the arena keeps the most that any batch ever needed, for ever.
-    chosen.enable_cpu_mem_arena = False
+    # The arena reaches what its largest batches need and stays there. Without it the C library's
+    # allocator gives pages back and fetches them again: slower, and memory goes up and down.
+    chosen.enable_cpu_mem_arena = True
+    # A plan of memory for each size of batch would be kept beside the plans of all others.
     chosen.enable_mem_pattern = False
     return chosen
 

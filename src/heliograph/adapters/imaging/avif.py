@@ -10,11 +10,14 @@ from __future__ import annotations
 from heliograph.adapters.imaging import exif, plugins
 from heliograph.adapters.imaging.formats import Format
 from heliograph.adapters.imaging.outlines import Outline, broken, truncated
+from heliograph.core import errors
 from heliograph.core.pictures import MEGABYTE
 
 _NOBODY = b"none"
 _MAX_BOXES = 1_000
 _MAX_META_BYTES = 4 * MEGABYTE
+_MAX_MEMORY_BYTES = 500 * MEGABYTE
+_HIGH_BIT_DEPTH = 0x40
 
 
 def outline(data: bytes) -> Outline:
@@ -23,11 +26,13 @@ def outline(data: bytes) -> Outline:
     Raises:
         PictureBroken: it cannot be parsed.
     """
+    reduced = pixels_only(data)
     try:
-        with plugins.opened(pixels_only(data), Format.AVIF) as image:
-            size, info = image.size, image.info
+        with plugins.opened(reduced, Format.AVIF) as image:
+            size, mode, info = image.size, image.mode, image.info
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise broken("its AVIF boxes make no sense") from error
+    _check_memory(size, has_alpha=mode == "RGBA", is_deep=_is_deep(reduced))
     return Outline(
         format=Format.AVIF,
         width=size[0],
@@ -35,6 +40,27 @@ def outline(data: bytes) -> Outline:
         orientation=exif.orientation(info.get("exif", b"")),
         profile=info.get("icc_profile"),
     )
+
+
+def _check_memory(size: tuple[int, int], *, has_alpha: bool, is_deep: bool) -> None:
+    """Raises `PictureTooManyPixels` for what the decoder could not hold: it keeps three copies."""
+    samples = 4 if has_alpha else 3
+    needed = size[0] * size[1] * (samples * (2 if is_deep else 1) + 2 * samples + has_alpha)
+    if needed > _MAX_MEMORY_BYTES:
+        raise errors.PictureTooManyPixels(
+            f"The picture is an AVIF of {size[0]} × {size[1]}, which takes too much memory to decode."
+        )
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether a picture in the file has more than 8 bits a sample (AV1 in ISO media, 2.3.3)."""
+    head = data[:_MAX_META_BYTES]
+    at = head.find(b"av1C")
+    while at >= 0:
+        if head[at + 6 : at + 7] and head[at + 6] & _HIGH_BIT_DEPTH:
+            return True
+        at = head.find(b"av1C", at + 4)
+    return False
 
 
 def pixels_only(data: bytes) -> bytes:

@@ -6,6 +6,7 @@ from heliograph.adapters.imaging.formats import Format
 from heliograph.adapters.imaging.outlines import Outline, truncated
 
 _CORE_HEADER = 12
+_RUN_LENGTHS = frozenset({1, 2})
 
 
 def outline(data: bytes) -> Outline:
@@ -22,3 +23,8 @@ def outline(data: bytes) -> Outline:
         width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
     # A negative height says that the rows go from top to bottom.
     return Outline(format=Format.BMP, width=width, height=abs(height))
+
+
+def is_packed(data: bytes) -> bool:
+    """Whether the pixels are stored as run lengths."""
+    return data[14] != _CORE_HEADER and int.from_bytes(data[30:34], "little") in _RUN_LENGTHS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.adapters.imaging import cutouts, reading, tensors
+from heliograph.adapters.imaging import cutouts, plugins, reading, tensors
 from heliograph.adapters.imaging.colours import Profiles
 from heliograph.core.models import InputSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader, PictureLimits, UInt8Array
@@ -13,6 +13,7 @@ class PictureCodec:
     """Reads and writes picture files within limits; may be used by many threads at a time."""
 
     def __init__(self, limits: PictureLimits) -> None:
+        plugins.settle()
         self._limits = limits
         self._profiles = Profiles()
 

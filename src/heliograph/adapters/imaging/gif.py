@@ -13,6 +13,7 @@ _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL = 0xF9
 _SCREEN_END = 13
 _IMAGE_HEADER = 10
+_MAX_EXTENSIONS = 10_000
 _MAX_SUB_BLOCKS = 500_000
 
 
@@ -54,19 +55,18 @@ def _first_frame(data: bytes) -> tuple[int, bytes]:
         raise truncated()
     at = _SCREEN_END + _palette_bytes(data[10])
     control = b""
-    while at + _IMAGE_HEADER < len(data):
+    for _ in range(_MAX_EXTENSIONS):
+        if at + _IMAGE_HEADER >= len(data):
+            raise truncated()
         if data[at] == _IMAGE:
             return at, control
-        if data[at] == _TRAILER:
-            raise broken("a GIF without a frame")
         if data[at] != _EXTENSION:
-            at += 1
-            continue
+            raise broken("a GIF without a frame")
         end = _skip_sub_blocks(data, at + 2)
         if data[at + 1] == _GRAPHIC_CONTROL:
             control = data[at:end]
         at = end
-    raise truncated()
+    raise broken("too many extensions")
 
 
 def _skip_sub_blocks(data: bytes, at: int) -> int:

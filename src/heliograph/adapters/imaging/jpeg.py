@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from heliograph.adapters.imaging import exif
 from heliograph.adapters.imaging.formats import Format
-from heliograph.adapters.imaging.outlines import UPRIGHT, Outline, broken, truncated
+from heliograph.adapters.imaging.outlines import Outline, broken, truncated
 from heliograph.core import errors
 from heliograph.core.pictures import MEGABYTE
 
@@ -22,8 +22,13 @@ _LOWEST = 0xC0
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _JPG, _DAC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _ICC_PREFIX = b"ICC_PROFILE\0"
+
+_LEAST_BITS = {0xC0: 2, 0xC1: 2, 0xC2: 1}
+"""How many bits each block of a Huffman-coded frame takes at least: a code for its first
+coefficient, and unless it is progressive one for the end of the block."""
 
 MAX_SEGMENTS = 20_000
 MAX_SCANS = 1_000
@@ -44,8 +49,8 @@ class JpegFile:
     components: int = 0
     precision: int = 0
     frame: int = 0
-    orientation: int = UPRIGHT
-    has_adobe: bool = False
+    blocks: int = 0
+    exif: bytes | None = None
     scans_at: int = 0
     kept: list[bytes] = field(default_factory=list)
     profile_parts: list[bytes] = field(default_factory=list)
@@ -62,7 +67,7 @@ class JpegFile:
             format=Format.JPEG,
             width=self.width,
             height=self.height,
-            orientation=self.orientation,
+            orientation=exif.orientation(self.exif or b""),
             profile=_join_profile(self.profile_parts),
         )
 
@@ -100,17 +105,17 @@ def pixels_only(data: bytes, file: JpegFile) -> bytes:
     end, scans = _walk_scans(data, file.scans_at)
     if scans > MAX_SCANS or scans * file.width * file.height > MAX_SCANNED_PIXELS:
         raise errors.PictureTooManyPixels(f"The picture is stored in {scans:,} scans, which is too many.")
+    if 8 * (end - file.scans_at) < file.blocks * _LEAST_BITS.get(file.frame, 0):
+        raise broken("it has less data than its size takes")
     return b"".join([_SOI, *file.kept, memoryview(data)[file.scans_at : end]])
 
 
 def _marker(data: bytes, at: int) -> tuple[int, int]:
     """The next marker from ``at`` on and where its segment begins; junk before it is skipped."""
-    found = data.find(b"\xff", at)
-    while found >= 0 and data[found + 1 : found + 2] in {b"\xff", b"\0"}:
-        found = data.find(b"\xff", found + 1)
-    if found < 0 or found + 2 > len(data):
+    found = _MARKER.search(data, at)
+    if found is None:
         raise truncated()
-    return data[found + 1], found + 2
+    return data[found.end() - 1], found.end()
 
 
 def _segment_end(data: bytes, at: int) -> int:
@@ -127,22 +132,29 @@ def _take(file: JpegFile, marker: int, segment: bytes) -> None:
     """Notes what a header segment (with its length in front) says."""
     body = segment[2:]
     if marker in _FRAMES:
-        if file.frame:
-            raise broken("two frames in one JPEG")
-        if len(body) < 6:
-            raise broken("a frame header that is too short")
-        file.frame = marker
-        file.precision = body[0]
-        file.height, file.width = int.from_bytes(body[1:3]), int.from_bytes(body[3:5])
-        file.components = body[5]
-    elif marker == _APP1 and file.orientation == UPRIGHT and body.startswith(b"Exif\0"):
-        file.orientation = exif.orientation(body)
+        _take_frame(file, marker, body)
+    elif marker == _APP1 and file.exif is None and body.startswith(b"Exif\0"):
+        file.exif = body
     elif marker == _APP2 and body.startswith(_ICC_PREFIX):
         file.profile_parts.append(body[len(_ICC_PREFIX) :])
-    elif marker == _APP14 and body.startswith(b"Adobe"):
-        file.has_adobe = True
     if marker in {_APP0, _APP14} or not (_APP0 <= marker <= _APP15 or marker == _COM):
         file.kept.append(bytes((0xFF, marker)) + segment)
+
+
+def _take_frame(file: JpegFile, marker: int, body: bytes) -> None:
+    """Notes what the frame header says (T.81, B.2.2)."""
+    if file.frame:
+        raise broken("two frames in one JPEG")
+    if len(body) < 6 or len(body) < 6 + 3 * body[5]:
+        raise broken("a frame header that is too short")
+    file.frame, file.precision, file.components = marker, body[0], body[5]
+    file.height, file.width = int.from_bytes(body[1:3]), int.from_bytes(body[3:5])
+    samplings = [(factors >> 4, factors & 15) for factors in body[7 : 6 + 3 * body[5] : 3]]
+    widest = max((across for across, _ in samplings), default=1) or 1
+    tallest = max((down for _, down in samplings), default=1) or 1
+    for across, down in samplings:
+        columns = -(-file.width * across // (8 * widest))
+        file.blocks += columns * -(-file.height * down // (8 * tallest))
 
 
 def _checked(file: JpegFile) -> JpegFile:
@@ -162,7 +174,7 @@ def _walk_scans(data: bytes, at: int) -> tuple[int, int]:
     """Where the end marker ends, and how many scans there are, from the first scan on."""
     scans = 0
     for _ in range(MAX_SEGMENTS):
-        found = _NEXT_MARKER.search(data, at)
+        found = _MARKER_IN_SCAN.search(data, at)
         if found is None:
             raise truncated()
         at = found.end()

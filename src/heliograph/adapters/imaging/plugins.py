@@ -10,16 +10,13 @@ from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
+import cv2
 from PIL import Image
 
 from heliograph.adapters.imaging.formats import Format
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
-
-# Pillow's own limit is one for the whole process and lies below what an operator may
-# allow; every size is checked against the settings before Pillow sees the file.
-Image.MAX_IMAGE_PIXELS = None
 
 _READERS = {
     Format.JPEG: "JpegImageFile",
@@ -31,8 +28,22 @@ _READERS = {
 }
 
 
+def settle() -> None:
+    """Makes the libraries fit for many pictures at a time; the settings are one for the process.
+
+    Pillow's own limit lies below what an operator may allow: every size is checked against
+    the settings before Pillow sees the file. One thread works on a picture: how many
+    pictures are worked on at a time is decided where threads are counted. OpenCV writes a
+    line for every broken picture, which would let strangers fill the log.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def opened(data: bytes, announced: Format) -> ImageFile:
     """The picture, parsed but not decoded; the caller closes it."""
     name = _READERS[announced]
-    reader = getattr(import_module(f"PIL.{name.removesuffix('File')}Plugin"), name)
+    plugin = import_module(f"PIL.{name.removesuffix('File')}Plugin")
+    reader = getattr(plugin, name)
     return cast("ImageFile", reader(BytesIO(data)))

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from heliograph.adapters.imaging import exif
 from heliograph.adapters.imaging.formats import Format
-from heliograph.adapters.imaging.outlines import UPRIGHT, Outline, broken, truncated
+from heliograph.adapters.imaging.outlines import Outline, broken, truncated
 from heliograph.core.pictures import MEGABYTE
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_TOLD = frozenset({b"eXIf", b"iCCP"})
 _ANCILLARY = 0x20
-_MAX_CHUNKS = 200_000
+_MAX_CHUNKS = 100_000
 MAX_PROFILE_BYTES = 4 * MEGABYTE
 
 
@@ -38,19 +39,14 @@ def outline(data: bytes) -> Outline:
     """
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise broken("a PNG without a header")
-    orientation = UPRIGHT
-    profile: bytes | None = None
-    for chunk in _chunks(data):
-        if chunk.name == b"eXIf":
-            orientation = exif.orientation(data[chunk.body : chunk.end])
-        elif chunk.name == b"iCCP" and profile is None:
-            profile = _profile(data[chunk.body : chunk.end])
+    # Either may stand there once, so the last one is as good as any, and only one is unpacked.
+    found = {chunk.name: data[chunk.body : chunk.end] for chunk in _chunks(data) if chunk.name in _TOLD}
     return Outline(
         format=Format.PNG,
         width=int.from_bytes(data[16:20]),
         height=int.from_bytes(data[20:24]),
-        orientation=orientation,
-        profile=profile,
+        orientation=exif.orientation(found.get(b"eXIf", b"")),
+        profile=_profile(found.get(b"iCCP", b"")),
     )
 
 

@@ -65,6 +65,9 @@ def _decode(data: bytes, at_least: tuple[int, int] | None, profiles: Profiles) -
         case Format.WEBP:
             still = webp.read(data)
             found, stored = still.outline, _webp(data, still, profiles)
+        case Format.BMP if bmp.is_packed(data):
+            found = bmp.outline(data)
+            stored = bands.Pixels(_exactly(data, cv2.IMREAD_COLOR_RGB, found.width, found.height), None)
         case other:
             found = _OUTLINES[other](data)
             stored = _load(_reduced(data, other), found, profiles)
@@ -82,9 +85,8 @@ def _jpeg(
         return _load(clean, found, profiles)
     width, height = found.width, found.height
     factor, flags = _reduction(found, at_least)
-    rgb = _imdecode(clean, flags | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if rgb.shape != (-(-height // factor), -(-width // factor), 3):
-        raise broken("its size is not what its header says")
+    flags |= cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    rgb = _exactly(clean, flags, -(-width // factor), -(-height // factor))
     bands.convert_in_place(rgb, profiles.to_srgb(found.profile, "RGB"))
     return bands.Pixels(rgb, None)
 
@@ -101,9 +103,7 @@ def _reduction(found: Outline, at_least: tuple[int, int] | None) -> tuple[int, i
 
 def _webp(data: bytes, file: webp.WebpFile, profiles: Profiles) -> bands.Pixels:
     """A WebP's first frame on its canvas, which is transparent around it."""
-    bgra = _imdecode(webp.pixels_only(data, file), cv2.IMREAD_UNCHANGED)
-    if bgra.shape[:2] != (file.height, file.width):
-        raise broken("its size is not what its header says")
+    bgra = _exactly(webp.pixels_only(data, file), cv2.IMREAD_UNCHANGED, file.width, file.height)
     found = file.outline
     with_alpha = bgra.shape[2] == 4
     rgb, alpha = bands.split_bgra(bgra)
@@ -142,8 +142,11 @@ def _load(reduced: bytes, found: Outline, profiles: Profiles) -> bands.Pixels:
         return bands.to_srgb(image, found, profiles)
 
 
-def _imdecode(data: bytes, flags: int) -> UInt8Array:
+def _exactly(data: bytes, flags: int, width: int, height: int) -> UInt8Array:
+    """What OpenCV decodes, if it is of the size that was announced."""
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if decoded is None:
         raise broken("it cannot be decoded")
+    if decoded.shape[:2] != (height, width):
+        raise broken("its size is not what its header says")
     return np.asarray(decoded, np.uint8)

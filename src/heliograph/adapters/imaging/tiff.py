@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import add
 from typing import NamedTuple
 
 from heliograph.adapters.imaging.formats import Format
@@ -19,6 +20,7 @@ from heliograph.core.pictures import MEGABYTE, PictureLimits
 _WIDTH, _HEIGHT, _ORIENTATION, _SAMPLES = 256, 257, 274, 277
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PROFILE = 278, 322, 323, 34675
+_EXTENTS = ((273, 279), (324, 325))
 _NEEDED = frozenset({
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320,  # sizes, strips, palette
     322, 323, 324, 325, 332, 338, 339, 340, 341, 347, 529, 530, 531, 532,  # tiles, samples, JPEG, YCbCr
@@ -65,6 +67,14 @@ class TiffFile:
             return default
         return int(struct.unpack_from(self.layout.endian + code, entry.value)[0])
 
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """All values of a tag of whole numbers; none where it is missing."""
+        entry = self.entries.get(tag)
+        code = _INTEGERS.get(entry.kind) if entry else None
+        if entry is None or code is None:
+            return ()
+        return struct.unpack_from(f"{self.layout.endian}{entry.amount}{code}", entry.value)
+
     @property
     def outline(self) -> Outline:
         """The file's account of itself."""
@@ -96,10 +106,11 @@ def read(data: bytes) -> TiffFile:
     try:
         (start,) = struct.unpack_from(endian + layout.place, data, place_at)
         entries = {entry.tag: entry for entry in _entries(data, layout, start)}
+        file = TiffFile(layout=layout, entries=entries)
+        _check_pieces(file)
+        _check_extents(file, len(data))
     except struct.error:
         raise truncated() from None
-    file = TiffFile(layout=layout, entries=entries)
-    _check_pieces(file)
     return file
 
 
@@ -168,3 +179,14 @@ def _check_pieces(file: TiffFile) -> None:
         pieces = -(-height // max(1, file.number(_ROWS_PER_STRIP, height)))
     if pieces > _MAX_PIECES:
         raise broken("too many tiles or strips")
+
+
+def _check_extents(file: TiffFile, size: int) -> None:
+    """Raises `PictureBroken` where a strip or tile goes beyond the end of the file.
+
+    The decoder would not notice: it finds the new directory there.
+    """
+    for offsets, lengths in _EXTENTS:
+        starts, counts = file.numbers(offsets), file.numbers(lengths)
+        if max(map(add, starts, counts), default=0) > size or max(starts, default=0) > size:
+            raise truncated()

@@ -68,7 +68,8 @@ def pixels_only(data: bytes, file: WebpFile) -> bytes:
         size = (file.width - 1).to_bytes(3, "little") + (file.height - 1).to_bytes(3, "little")
         parts.insert(0, b"VP8X" + (10).to_bytes(4, "little") + bytes((_ALPHA_FLAG, 0, 0, 0)) + size)
     body = b"WEBP" + b"".join(parts)
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    # OpenCV does not look at files of less than 32 bytes; what follows a WebP says nothing.
+    return b"".join([b"RIFF", len(body).to_bytes(4, "little"), body, bytes(max(0, 24 - len(body)))])
 
 
 def _animation(data: bytes, found: dict[bytes, Chunk], canvas: Chunk, frame: Chunk) -> WebpFile:

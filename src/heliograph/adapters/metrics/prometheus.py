@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -21,67 +22,40 @@ class PrometheusMetrics:
     """Implements `heliograph.core.ports.Metrics`. One registry an instance, so tests do not share."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-        self._requests = Counter(
-            "heliograph_http_requests",
-            "HTTP requests answered.",
-            ("route", "method", "status"),
-            registry=self._registry,
+        self._registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        seconds = partial(Histogram, registry=registry, buckets=SECONDS)
+        self._requests = counter(
+            "heliograph_http_requests", "HTTP requests answered.", ("route", "method", "status")
         )
-        self._request_seconds = Histogram(
-            "heliograph_http_request_seconds",
-            "From the first byte of a request's head to the last of its answer.",
-            ("route", "method"),
-            buckets=SECONDS,
-            registry=self._registry,
+        self._request_seconds = seconds(
+            "heliograph_http_request_seconds", "From a request's head to its answer.", ("route", "method")
         )
-        self._in_flight = Gauge(
-            "heliograph_requests_in_flight", "Requests that hold a permit.", registry=self._registry
-        )
-        self._rejected = Counter(
-            "heliograph_rejected", "Requests refused before work.", ("reason",), registry=self._registry
-        )
-        self._pictures = Counter(
+        self._in_flight = gauge("heliograph_requests_in_flight", "Requests that hold a permit.")
+        self._rejected = counter("heliograph_rejected", "Requests refused before work.", ("reason",))
+        self._pictures = counter(
             "heliograph_pictures",
             "Pictures that reached their end, by outcome: ok or an error code.",
             ("model", "task", "outcome"),
-            registry=self._registry,
         )
-        self._phase_seconds = Histogram(
-            "heliograph_phase_seconds",
-            "Seconds of an answered picture in each phase.",
-            ("model", "phase"),
-            buckets=SECONDS,
-            registry=self._registry,
+        self._phase_seconds = seconds(
+            "heliograph_phase_seconds", "Seconds of an answered picture in each phase.", ("model", "phase")
         )
         self._batch_size = Histogram(
-            "heliograph_batch_size",
-            "Pictures a batch.",
-            ("model",),
-            buckets=BATCH_SIZES,
-            registry=self._registry,
+            "heliograph_batch_size", "Pictures a batch.", ("model",), buckets=BATCH_SIZES, registry=registry
         )
-        self._batch_seconds = Histogram(
-            "heliograph_batch_seconds",
-            "Engine seconds a batch.",
-            ("model",),
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self._dropped = Counter(
+        self._batch_seconds = seconds("heliograph_batch_seconds", "Engine seconds a batch.", ("model",))
+        self._dropped = counter(
             "heliograph_entries_dropped",
             "Pictures that left the batcher without engine time: cancelled or expired.",
             ("model", "reason"),
-            registry=self._registry,
         )
-        self._model_info = Gauge(
+        self._model_info = gauge(
             "heliograph_model_info",
             "1 for each model that is ready.",
             ("model", "version", "precision", "engine"),
-            registry=self._registry,
         )
 
     def picture_answered(self, model: str, task: str, outcome: str, timings: Timings) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -74,7 +75,7 @@ def convert(state: Mapping[str, Array]) -> bytes:
 class _Network:
     """The graph while it grows; ``_side`` is the height and width of the last node's output."""
 
-    def __init__(self, onnx: Any, state: Mapping[str, Array]) -> None:  # noqa: ANN401 - onnx has no types
+    def __init__(self, onnx: ModuleType, state: Mapping[str, Array]) -> None:
         self._onnx = onnx
         self._state = state
         self._nodes: list[Any] = []

