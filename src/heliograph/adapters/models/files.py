@@ -14,8 +14,6 @@ from pathlib import Path
 from heliograph.core.ports import Progress
 
 CHUNK_BYTES = 1 << 20
-PART = ".part"
-"""How the name of a file that is being written ends."""
 
 
 class SourceFailed(Exception):
@@ -111,7 +109,7 @@ def write_whole(
         OSError: the folder cannot be written.
         Exception: what ``chunks`` raises; nothing is left then.
     """
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PART)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -129,6 +127,12 @@ def write_whole(
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def clear_parts(target: Path) -> None:
+    """Removes what processes that were killed left of ``target``; the caller holds its lock."""
+    for part in target.parent.glob(f".{target.name}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

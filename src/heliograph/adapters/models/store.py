@@ -20,6 +20,7 @@ from heliograph.adapters.models.files import (
     FileChecks,
     SourceFailed,
     checked,
+    clear_parts,
     locked,
     read_chunks,
     write_whole,
@@ -233,8 +234,7 @@ class FolderStore:
             try:
                 self._checks.check(target, sha256=variant.sha256, size=variant.size_bytes)
             except SourceFailed:
-                for left in folder.glob(f".{variant.file}.*{PART}"):
-                    left.unlink(missing_ok=True)  # of a process that was killed: who writes holds the lock
+                clear_parts(target)
                 write_whole(target, make(), size=variant.size_bytes, progress=progress)
         return target
 

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Does what a newcomer does: clones, runs `make serve`, sends the pictures of the README, reads the answers, stops.
+# The clone lies alone, so no weights or pictures are beside it.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d)
+export HELIOGRAPH_PORT=${HELIOGRAPH_PORT:-8765}
+export XDG_DATA_HOME="$folder/data"
+server=
+finish() {
+    if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || true; wait "$server" || true; fi
+    rm -rf "$folder"
+}
+trap finish EXIT
+
+git clone -q "$here" "$folder/heliograph"
+cd "$folder/heliograph"
+started=$SECONDS
+make serve &
+server=$!
+until curl -sf "localhost:$HELIOGRAPH_PORT/readyz" >/dev/null; do
+    kill -0 "$server" || { echo "make serve ended"; exit 1; }
+    [ $((SECONDS - started)) -lt 600 ] || { echo "make serve did not get ready"; exit 1; }
+    sleep 0.2
+done
+echo "ready after $((SECONDS - started)) s, set-up included"
+make samples
+
+expect() { # what, answer
+    case "$2" in *"$1"*) echo "  right: $2" ;; *) echo "  expected $1 in: $2"; exit 1 ;; esac
+}
+url="localhost:$HELIOGRAPH_PORT"
+expect "cat" "$(curl -sS -F image=@samples/cat.png "$url/classify")"
+expect "つ" "$(curl -sS -F image=@samples/tsu.png "$url/classify?model=kmnist&top=1")"
+answer=$(curl -sS -F image=@samples/coffee.png "$url/remove-background" -o cutout.png -w '%{http_code}')
+case "$answer" in
+    200) expect "PNG" "$(head -c 4 cutout.png)" ;;
+    503) expect "heliograph models pull u2netp" "$(cat cutout.png)" ;;
+    *) echo "  remove-background answered $answer"; exit 1 ;;
+esac
+
+# The service is a child of make: the signal goes to it, and make reports how it ended.
+kill -TERM "$(pgrep -P "$server" || echo "$server")"
+wait "$server"
+server=
+echo "stopped cleanly"
