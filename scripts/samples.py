@@ -1,4 +1,4 @@
-"""Puts four free photographs into a folder, to try the service with and to test it.
+"""Puts four free photographs and a drawn character into a folder, to try the service with and to test it.
 
 They come out of the scikit-image wheel, which pip downloads from the index that it is set up for and does
 not install. One wheel is named, whatever this machine is: only its pictures are used.
@@ -7,12 +7,17 @@ not install. One wheel is named, whatever this machine is: only its pictures are
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image, ImageDraw
 
 PACKAGE = "scikit-image==0.26.0"
 PLATFORM = (
@@ -57,6 +62,10 @@ SAMPLES = (
     ),
 )
 
+CHARACTER = "tsu.png"
+STROKE = ((16, 50), (52, 22), (104, 26), (96, 64), (90, 88), (62, 92), (44, 94))
+"""The character つ, one stroke of a brush: control points of a Bézier curve on 112 × 112 pixels."""
+
 
 def main(folder: Path) -> None:
     """Makes ``folder`` hold every sample, and downloads nothing if it does."""
@@ -66,8 +75,9 @@ def main(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as downloads:
             take(missing, download(Path(downloads)), folder)
         write(folder / "LICENCES.txt", licences().encode())
-    for sample in SAMPLES:
-        print(folder / sample.name)
+    write(folder / CHARACTER, draw_character())
+    for name in (*(sample.name for sample in SAMPLES), CHARACTER):
+        print(folder / name)
 
 
 def is_here(folder: Path, sample: Sample) -> bool:
@@ -93,6 +103,26 @@ def take(samples: list[Sample], wheel: Path, folder: Path) -> None:
             if hashlib.sha256(data).hexdigest() != sample.sha256:
                 sys.exit(f"samples: {sample.member} in {wheel.name} is not the picture that we know.")
             write(folder / sample.name, data)
+
+
+def draw_character() -> bytes:
+    """The character つ, black on white, as a PNG file."""
+    picture = Image.new("L", (112, 112), 255)
+    pen = ImageDraw.Draw(picture)
+    for step in range(61):
+        x, y = point_on_curve(STROKE, step / 60)
+        pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=0)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def point_on_curve(points: Sequence[tuple[float, float]], t: float) -> tuple[float, float]:
+    """The point of a Bézier curve at ``t`` from 0 to 1, by de Casteljau's algorithm."""
+    while len(points) > 1:
+        pairs = pairwise(points)
+        points = [((1 - t) * a[0] + t * b[0], (1 - t) * a[1] + t * b[1]) for a, b in pairs]
+    return points[0]
 
 
 def licences() -> str:

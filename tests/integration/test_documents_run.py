@@ -63,6 +63,8 @@ def test_block_runs(block: Block, clone: Path, service: Service) -> None:
         run([sys.executable, "-c", code], clone, service)
         return
     for command in code.replace("\\\n", " ").splitlines():
+        if command.startswith("make "):
+            continue  # targets may install; CI runs them in a real clone
         result = run(["sh", "-c", command], clone, service, check=False)
         if result.returncode and not service.removes_backgrounds and any(n in command for n in NEEDS_WEIGHTS):
             continue

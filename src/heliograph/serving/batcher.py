@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -27,6 +28,8 @@ from heliograph.core.pictures import Float32Array
 from heliograph.core.ports import Clock
 
 PREFETCHED_BATCHES = 1
+TIMER_SECONDS = 0.001
+"""How early an event loop's timer may fire; a batch that is due in less is due, else it would spin on the timer."""
 SMOOTHING = 0.2
 """Weight of the newest batch in the average seconds a picture."""
 
@@ -151,8 +154,10 @@ class Batcher:
         """Refuses new entries, lets those in the queue finish, fails what is left at ``deadline``."""
         self._stopping = True
         self._pump()
-        while self._running and (left := deadline - self._clock()) > 0:
-            await asyncio.wait(set(self._running), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                while self._running:
+                    await asyncio.wait(set(self._running), return_when=asyncio.FIRST_COMPLETED)
         while self._waiting:
             entry = self._waiting.popleft()
             entry.queued = False
@@ -187,7 +192,8 @@ class Batcher:
             return True
         if len(self._waiting) >= self._rules.max_batch:
             return True
-        return self._clock() >= self._waiting[0].enqueued_at + self._rules.max_wait_seconds
+        left = self._waiting[0].enqueued_at + self._rules.max_wait_seconds - self._clock()
+        return left <= TIMER_SECONDS
 
     def _form(self) -> list[Entry]:
         batch: list[Entry] = []

@@ -133,7 +133,11 @@ def test_a_bad_picture_behind_is_refused(background: bytes) -> None:
         CODEC.cut_out(picture(8, 8), LEFT, CutoutOptions(background=background))
 
 
-def test_webp_has_shorter_sides() -> None:
-    with pytest.raises(errors.PictureTooManyPixels):
-        CODEC.cut_out(picture(16_384, 1), LEFT, CutoutOptions(format=PictureFormat.WEBP))
+@pytest.mark.parametrize("size", [(16_384, 1), (4_001, 4_000)])
+def test_webp_has_narrower_limits(size: tuple[int, int]) -> None:
+    with pytest.raises(errors.PictureTooManyPixels, match="ask for PNG"):
+        CODEC.cut_out(picture(*size), LEFT, CutoutOptions(format=PictureFormat.WEBP))
+
+
+def test_png_has_none() -> None:
     assert cut(picture(16_384, 1), CutoutOptions()).size == (16_384, 1)

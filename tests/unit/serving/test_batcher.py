@@ -60,7 +60,7 @@ def check_endings(play: Play) -> None:
     assert set(play.endings) == set(range(len(play.visitors)))
     for number, ending in play.endings.items():
         visitor, outcome = play.visitors[number], ending.outcome
-        assert ending.at <= (visitor.at + visitor.patience) * TICK + HALF
+        assert ending.at <= (visitor.at + visitor.patience) * TICK + HALF or visitor.at >= play.stop_at
         if isinstance(outcome, Reply):
             assert outcome.row.tolist() == [2.0 * number]
             assert outcome.queue_seconds >= 0
@@ -96,7 +96,7 @@ def check_batches(play: Play) -> None:
 
 def check_counts(play: Play) -> None:
     """Whoever was let in was computed, dropped and counted, or failed by the stop; nothing twice."""
-    let_in = set(range(len(play.visitors))) - play.refused
+    let_in = {n for n, ending in play.endings.items() if not isinstance(ending.outcome, errors.Overloaded)}
     stopped = sum(
         isinstance(play.endings[number].outcome, errors.ShuttingDown)
         for number in let_in - set(play.engine.computed)

@@ -45,5 +45,8 @@ def opened(data: bytes, announced: Format) -> ImageFile:
     """The picture, parsed but not decoded; the caller closes it."""
     name = _READERS[announced]
     plugin = import_module(f"PIL.{name.removesuffix('File')}Plugin")
+    if announced is Format.AVIF:
+        # The only way that Pillow offers; by itself it starts a thread for each processor.
+        vars(plugin)["DEFAULT_MAX_THREADS"] = 1
     reader = getattr(plugin, name)
     return cast("ImageFile", reader(BytesIO(data)))

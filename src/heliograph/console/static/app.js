@@ -4,7 +4,7 @@
 import { Card } from "./cards.js";
 import { byId, make, withCode } from "./elements.js";
 import { Lane } from "./lane.js";
-import { Service } from "./service.js";
+import { Problem, Service } from "./service.js";
 
 /** @typedef {import("./service.js").Model} Model */
 
@@ -33,7 +33,7 @@ function askForKey(refused) {
       const key = byId("key").value.trim();
       byId("key").value = "";
       if (dialog.returnValue === "ok" && key) resolve(key);
-      else reject(new Error("The service wants an API key, and none was given."));
+      else reject(new Problem("An API key is needed", "None was given.", "key-missing"));
     }, { once: true });
   });
 }
@@ -62,6 +62,7 @@ function drawModels() {
   const chosen = chosenModel()?.name ?? models.find((model) => model.state !== "unavailable")?.name;
   const focused = /** @type {HTMLInputElement | null} */ (document.activeElement)?.value;
   byId("models").replaceChildren(...models.map((model) => choice(model, model.name === chosen)));
+  byId("model-problems").replaceChildren(...models.flatMap((model) => (model.problem ? [problemLine(model)] : [])));
   /** @type {HTMLElement | undefined} */ (radios().find((radio) => focused !== undefined && radio.value === focused))?.focus();
   drawAgain();
 }
@@ -72,12 +73,16 @@ function choice(model, checked) {
   const id = `model-${model.name}`;
   const input = make("input", { type: "radio", name: "model", value: model.name, id, checked: checked && !gone, disabled: gone });
   const label = make("label", { htmlFor: id },
-    make("strong", {}, taskOf(model)),
-    make("span", { className: "title" }, model.title),
+    make("strong", {}, taskOf(model)), " ",
+    make("span", { className: "title" }, model.title), " ",
     make("span", { className: `state ${model.state}` }, model.state));
-  const box = make("div", { className: "choice" }, input, label);
-  if (gone && model.problem) box.append(make("p", { className: "detail" }, ...withCode(model.problem)));
-  return box;
+  if (model.problem) input.setAttribute("aria-describedby", `problem-${model.name}`);
+  return make("div", { className: "choice" }, input, label);
+}
+
+/** @param {Model} model */
+function problemLine(model) {
+  return make("p", { id: `problem-${model.name}` }, make("strong", {}, `${model.title}: `), ...withCode(model.problem ?? ""));
 }
 
 /** What a model does, in a word. @param {Model} model */
@@ -97,7 +102,7 @@ function chosenModel() {
   return models.find((model) => model.name === name);
 }
 
-/** Asks the chosen model about files. @param {Iterable<File>} files */
+/** Asks the chosen model about files. @param {File[]} files */
 function ask(files) {
   const model = chosenModel();
   if (!model) {
@@ -105,7 +110,7 @@ function ask(files) {
     byId("status").textContent = "No model is ready to be asked.";
     return;
   }
-  const added = [...files].map((file) => new Card(file, model));
+  const added = files.map((file) => new Card(file, model));
   byId("cards").prepend(...added.map((card) => card.element));
   byId("results").hidden = cards.size + added.length === 0;
   for (const card of added) {
@@ -158,6 +163,11 @@ function filesOf(data) {
   return [...(data?.files ?? [])];
 }
 
+/** @param {File[]} files what was dropped, pasted or chosen; perhaps nothing, as where it was text */
+function take(files) {
+  if (files.length) ask(files);
+}
+
 /** @param {DragEvent} event @param {boolean} over */
 function drag(event, over) {
   if (!event.dataTransfer?.types.includes("Files")) return;
@@ -167,7 +177,7 @@ function drag(event, over) {
 
 function listen() {
   const input = byId("files");
-  input.addEventListener("change", () => { ask(input.files); input.value = ""; });
+  input.addEventListener("change", () => { take([...input.files]); input.value = ""; });
   byId("models").addEventListener("change", drawAgain);
   byId("ask").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   byId("again").addEventListener("click", () => ask(unasked()));
@@ -181,11 +191,8 @@ function listen() {
   });
   document.addEventListener("dragover", (event) => drag(event, true));
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drag(event, false); });
-  document.addEventListener("drop", (event) => { drag(event, false); ask(filesOf(event.dataTransfer)); });
-  document.addEventListener("paste", (event) => {
-    const files = filesOf(event.clipboardData);
-    if (files.length) ask(files);
-  });
+  document.addEventListener("drop", (event) => { drag(event, false); take(filesOf(event.dataTransfer)); });
+  document.addEventListener("paste", (event) => take(filesOf(event.clipboardData)));
 }
 
 listen();

@@ -9,9 +9,7 @@ import { isCharacter, Problem } from "./service.js";
 /** @typedef {import("./service.js").Model} Model */
 /** @typedef {import("./service.js").Trace} Trace */
 
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
-const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const PHASES = { queue: "waited", decode: "decoded", infer: "inferred", encode: "encoded" };
+const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /** The card of one picture. Leaving it (`remove`) also stops its request and frees its pictures. */
 export class Card {
@@ -109,7 +107,9 @@ export class Card {
     const name = `${this.file.name.replace(/\.[^.]*$/, "")}-cutout.png`;
     const link = make("a", { href: address, download: name, className: "button small" }, "Download");
     link.setAttribute("aria-label", `Download ${name}`);
-    this.#body.append(link);
+    const facts = make("span", { className: "detail" }, size(picture.size));
+    image.addEventListener("load", () => { facts.prepend(`${image.naturalWidth} × ${image.naturalHeight}, `); });
+    this.#body.append(make("p", { className: "file" }, link, facts));
   }
 
   /** @param {Label[]} labels */
@@ -124,25 +124,35 @@ export class Card {
 /** Labels with bars as long as they are likely. @param {Label[]} labels */
 function bars(labels) {
   const rows = labels.map(({ label, probability }) => {
-    const row = make("li", {}, make("span", { className: "label" }, label), make("span", { className: "percent" }, percent.format(probability)));
+    const row = make("li", {}, make("span", { className: "label" }, label), " ", make("span", { className: "percent" }, percent.format(probability)));
     row.style.setProperty("--share", String(probability));
     return row;
   });
   return make("ol", { className: "labels" }, ...rows);
 }
 
-/** Where the time went, and who answered. @param {Trace} trace @returns {Node[]} */
+/** Where the time went, and who answered. @param {Trace} trace @returns {(Node | string)[]} */
 function traceParts({ phases, worker }) {
   const total = phases.reduce((sum, phase) => sum + phase.ms, 0);
-  const parts = phases.map(({ name, ms }) => make("span", { className: `phase ${name}` },
-    `${PHASES[/** @type {keyof typeof PHASES} */ (name)] ?? name} ${milliseconds.format(ms)}`));
+  const parts = phases.map(({ name, ms }) => make("span", { className: `phase ${name}` }, `${name} ${duration(ms)}`));
   const line = make("span", { className: "phases", ariaHidden: "true" });
   for (const { name, ms } of phases) {
     const piece = make("span", { className: name });
     piece.style.setProperty("--share", String(total ? ms / total : 0));
     line.append(piece);
   }
-  return [line, ...parts, make("span", { className: "worker" }, `${milliseconds.format(total)} ms${worker ? ` on ${worker}` : ""}`)];
+  return [line, ...parts.flatMap((part) => [part, " "]), make("span", { className: "worker" }, `${duration(total)}${worker ? ` on ${worker}` : ""}`)];
+}
+
+/** @param {number} ms */
+function duration(ms) {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
+  return ms >= 10 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(1)} ms`;
+}
+
+/** @param {number} bytes */
+function size(bytes) {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }
 
 /** @param {string} name */
