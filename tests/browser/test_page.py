@@ -181,10 +181,10 @@ def test_the_key_that_a_service_wants_is_asked_for_once(
     with start_service(settings, tmp_path / "log") as guarded:
         page = browser.new_page()
         page.goto(guarded.url)
-        page.get_by_label("Key").fill("hg_wrong")
+        page.get_by_label("Key", exact=True).fill("hg_wrong")
         page.get_by_role("button", name="Use it").click()
         expect(page.get_by_role("dialog")).to_contain_text("does not know this key")
-        page.get_by_label("Key").fill(key)
+        page.get_by_label("Key", exact=True).fill(key)
         page.get_by_role("button", name="Use it").click()
         page.get_by_label("Character").check()
         page.set_input_files("#files", samples / "coffee.png")

@@ -37,7 +37,7 @@ rules = st.builds(
 delays = st.lists(st.integers(0, 15), min_size=1, max_size=6)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     visitors=visitors,
     rules=rules,
@@ -119,7 +119,7 @@ def lost_in_the_stop(play: Play) -> int:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(arrivals=st.lists(st.integers(0, 30), min_size=1, max_size=25), rules=rules, delays=delays)
 def test_the_patient_are_answered(arrivals: list[int], rules: BatchRules, delays: list[int]) -> None:
     """Also by a stop, which lets the queue finish."""

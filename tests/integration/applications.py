@@ -1,0 +1,68 @@
+"""The real application in this process, with the tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from heliograph import bootstrap
+from heliograph.api.app import create_app, create_operations_app
+from heliograph.api.services import Services
+from heliograph.settings import read_settings
+
+MODELS = "colours,brightness,absent"
+PROBLEM_MEMBERS = {"type", "title", "status", "code", "detail"}
+
+
+@dataclass
+class Application:
+    """A client of the main port, one of the operations port, and what is behind them."""
+
+    client: httpx2.AsyncClient
+    operations: httpx2.AsyncClient
+    services: Services
+
+
+@asynccontextmanager
+async def application(folder: Path, **settings: object) -> AsyncIterator[Application]:
+    """The application that the settings describe, its models settled."""
+    chosen: dict[str, Any] = {
+        "models": MODELS,
+        "classification_model": "colours",
+        "background_model": "brightness",
+        "model_dir": folder,
+        "threads": 2,
+        "worker_name": "worker-1",
+        **settings,
+    }
+    read = read_settings(**chosen)
+    keys = bootstrap.read_keys(read)
+    async with bootstrap.predicting(read) as parts:
+        services = bootstrap._services(read, keys, parts)
+        for model in parts.models:
+            await model._settled.wait()
+        main = create_app(services, clock=bootstrap.clock)
+        operations = create_operations_app(services, clock=bootstrap.clock)
+        async with _client(main) as client, _client(operations) as operations_client:
+            yield Application(client, operations_client, services)
+
+
+def _client(app: Any) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
+
+
+def check_problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem details of an answer, which must be complete and right."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert set(problem) - {"retry_after_seconds"} == PROBLEM_MEMBERS
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"urn:heliograph:problem:{code}"
+    assert ("retry_after_seconds" in problem) <= ("retry-after" in response.headers)
+    return problem

@@ -1,0 +1,158 @@
+"""What only real sockets show: slow, endless and broken uploads, clients that leave, ports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
+from prometheus_client.parser import text_string_to_metric_families
+from tiny_models import colour_picture, write_models
+
+PICTURE = colour_picture("red")
+RED = request_bytes("/classify", PICTURE)
+SLOW_RED = request_bytes("/v1/models/slow-colours/predict", PICTURE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    with serving(
+        folder,
+        models="colours,slow-colours",
+        threads=1,
+        ops_port=0,
+        max_request_bytes=100_000,
+        upload_timeout_seconds=0.5,
+        max_connections=100,
+        keep_alive_seconds=1,
+    ) as running:
+        yield running
+
+
+def counted(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have the labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(server.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_a_slow_body_is_refused_and_its_connection_closed(server: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(RED[:-10])
+    answer = await read_answer(reader)
+    assert (answer.status, json.loads(answer.body)["code"]) == (408, "request-too-slow")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
+    request = request_bytes("/classify", headers={"Content-Length": "100001", "Expect": "100-continue"})
+    answer = await ask_once(server.port, request)
+    assert (answer.status, json.loads(answer.body)["code"]) == (413, "request-too-large")
+
+
+async def test_an_endless_body_is_cut_off(server: Server) -> None:
+    chunk = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = await ask_once(server.port, head + 20 * chunk)
+    assert (answer.status, json.loads(answer.body)["code"]) == (413, "request-too-large")
+    assert (await ask_once(server.port, RED)).status == 200
+
+
+@pytest.mark.parametrize("size", ["-1", "1e3", "1" * 5000, "5, 6"])
+async def test_a_senseless_length_is_a_bad_request(server: Server, size: str) -> None:
+    answer = await ask_once(server.port, request_bytes("/classify", headers={"Content-Length": size}))
+    assert answer.status in (400, 413)
+
+
+async def test_requests_in_a_row_on_one_connection(server: Server) -> None:
+    """Also sent all at once, and also after a refusal whose body was never read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(RED + request_bytes("/classify", b"x" * 100_001) + RED)
+    assert [(await read_answer(reader)).status for _ in range(3)] == [200, 413, 200]
+    writer.close()
+
+
+async def test_a_client_that_leaves_costs_no_engine_time(server: Server) -> None:
+    """One slow picture computes, one batch is formed ahead; the others wait, and their clients leave."""
+    batches = counted(server, "heliograph_batch_size_sum", model="slow-colours")
+    dropped = counted(server, "heliograph_entries_dropped_total", reason="cancelled")
+    connections = []
+    for _ in range(12):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(SLOW_RED)
+        connections.append((reader, writer))
+    assert (await read_answer(connections[0][0])).status == 200
+    for _, writer in connections:
+        writer.transport.abort()
+    await asyncio.to_thread(wait_for, "nothing in flight", lambda: _in_flight(server) == 0)
+    computed = counted(server, "heliograph_batch_size_sum", model="slow-colours") - batches
+    left = counted(server, "heliograph_entries_dropped_total", reason="cancelled") - dropped
+    assert computed < 12
+    assert left > 0
+    gone = counted(server, "heliograph_http_requests_total", status="499")
+    assert gone >= left
+    assert counted(server, "heliograph_pictures_total", outcome="cancelled") >= left
+
+
+def _in_flight(server: Server) -> float:
+    return counted(server, "heliograph_requests_in_flight")
+
+
+async def test_an_idle_connection_is_closed(server: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    assert await asyncio.wait_for(_read_to_end(reader), 5) == b""
+    writer.close()
+
+
+async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+async def test_one_connection_too_many_is_closed_and_harms_no_other(server: Server) -> None:
+    """The idle ones keep their place, and whoever was in before is still answered."""
+    first, first_writer = await asyncio.open_connection("127.0.0.1", server.port)
+    first_writer.write(RED)
+    assert (await read_answer(first)).status == 200
+    crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(110)]
+    ends = [asyncio.create_task(_read_to_end(reader)) for reader, _ in crowd]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    first_writer.write(RED)
+    assert (await read_answer(first)).status == 200
+    for _, writer in [(first, first_writer), *crowd]:
+        writer.transport.abort()
+    await asyncio.gather(*ends)
+
+
+def test_one_model_that_answers_is_enough_and_the_operations_port_has_the_probes(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serving(folder, models="absent,colours", ops_port=port) as server:
+        assert server.get("/readyz").json()["models"] == {"absent": "unavailable", "colours": "ready"}
+        server.port = port
+        assert server.status("/startupz") == 200
+        assert server.status("/metrics") == 200
+        assert server.status("/v1/models") == 404
+
+
+def test_without_a_model_that_answers_it_is_never_ready(folder: Path) -> None:
+    with serving(folder, models="absent", until="/startupz") as server:
+        probe = server.get("/readyz")
+        assert (probe.status_code, probe.json()["status"]) == (503, "no-model")
+        assert int(probe.headers["retry-after"]) >= 1
