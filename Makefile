@@ -1,6 +1,7 @@
 # The one interface, for people and for CI. `make` lists it.
 .DEFAULT_GOAL := help
-SHELL := /bin/sh
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -21,8 +22,8 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
 
 $(SERVE_READY): requirements/serve.txt pyproject.toml | $(BIN)/python
-	@echo "==> packages (about 230 MB the first time)"
-	@$(PIP) --progress-bar on --require-hashes -r requirements/serve.txt | grep --line-buffered -v 'already satisfied'
+	@echo "==> packages (about 150 MB the first time)"
+	@$(PIP) --progress-bar off --require-hashes -r requirements/serve.txt | { grep --line-buffered -E 'Downloading .* MB\)|^Installing' | cut -c1-100 || true; }
 	@$(PIP) -q --no-deps --no-build-isolation -e .
 	@echo "==> models"
 	@$(HELIOGRAPH) models pull --default

@@ -13,7 +13,7 @@ from tiny_models import colour_picture, write_models
 
 CLIENTS = 512
 LOAD_SECONDS = 3.0
-GROWTH_BYTES = 300_000_000
+GROWTH_BYTES = 200_000_000
 """64 requests of 2 megapixels decoded and as bytes, 512 connections, and the allocator's slack."""
 RED = request_bytes("/v1/models/busy-colours/predict", colour_picture("red", 1400, "BMP"))
 SMALL_RED = request_bytes("/v1/models/busy-colours/predict", colour_picture("red"))
@@ -59,7 +59,6 @@ async def test_512_clients_are_answered_or_told_when_to_come_back(folder: Path) 
         watch = asyncio.create_task(watch_memory(server, until))
         await asyncio.gather(*(insist(server.port, until, seen) for _ in range(CLIENTS)))
         assert set(seen) <= {"sent", "200", "503", "429"}, seen
-        print(seen, await asyncio.sleep(0, watch))
         assert seen["200"] > 0
         assert seen["503"] + seen["429"] > 0
         growth = await watch - before

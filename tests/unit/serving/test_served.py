@@ -1,0 +1,166 @@
+"""Which model a request means, when it is there, and one answer a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import pytest
+from parts import DictStore, NumberImaging, Tally, model_spec
+
+from heliograph.adapters.engines.stub import StubEngine
+from heliograph.core import errors
+from heliograph.core.models import Task
+from heliograph.core.ports import EngineOptions, ModelFile
+from heliograph.core.predictions import LabelledPicture
+from heliograph.serving.admission import PixelBudget
+from heliograph.serving.pipeline import Workshop
+from heliograph.serving.predict import NamedPicture, Predictor
+from heliograph.serving.served import ModelState, ServedModels, ServingRules
+
+DEFAULTS = {Task.CLASSIFICATION: "first", Task.BACKGROUND_REMOVAL: "remover"}
+SPECS = (model_spec("first"), model_spec("second"), model_spec("remover", Task.BACKGROUND_REMOVAL))
+NAMES = ("first", "second", "remover")
+
+
+class Loader:
+    """An `EngineLoader` of stub engines: it notes the order, waits at ``gate``, fails as it is told."""
+
+    def __init__(self, failures: dict[str, Exception] | None = None) -> None:
+        self.order: list[str] = []
+        self.engines: list[StubEngine] = []
+        self.gate = threading.Event()
+        self._failures = failures or {}
+
+    def __call__(self, model: ModelFile, options: EngineOptions) -> StubEngine:
+        assert self.gate.wait(10)
+        self.order.append(model.spec.name)
+        if model.spec.name in self._failures:
+            raise self._failures[model.spec.name]
+        self.engines.append(StubEngine(model.spec))
+        return self.engines[-1]
+
+
+@asynccontextmanager
+async def serving(
+    load: Loader, names: Sequence[str] = NAMES, store: DictStore | None = None
+) -> AsyncIterator[ServedModels]:
+    with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(1) as loading:
+        workshop = Workshop(
+            imaging=NumberImaging(),
+            threads=threads,
+            pixels=PixelBudget(100),
+            clock=time.monotonic,
+            metrics=Tally(),
+        )
+        models = ServedModels(
+            store=store or DictStore(SPECS),
+            load=load,
+            rules=ServingRules(models=names, defaults=DEFAULTS),
+            workshop=workshop,
+            loading=loading,
+        )
+        models.start()
+        try:
+            yield models
+        finally:
+            load.gate.set()
+            await models.close(deadline=time.monotonic() + 5)
+
+
+async def test_models_load_in_their_order_and_requests_wait_for_theirs() -> None:
+    load = Loader()
+    async with serving(load) as models:
+        assert not models.settled
+        waiting = asyncio.create_task(models.find("second", None).ready(10))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        load.gate.set()
+        assert (await waiting).plan.precision == "fp32"
+        await models.find("remover", None).ready(10)
+        assert load.order == list(NAMES)
+        assert models.ready
+    assert len(load.engines) == 3
+    assert all(engine.closed for engine in load.engines)
+
+
+async def test_who_waits_too_long_for_a_model_hears_of_it() -> None:
+    async with serving(Loader()) as models:
+        for patience in (0.01, 0, -1):
+            with pytest.raises(errors.DeadlineExceeded, match="loading"):
+                await models.find("first", None).ready(patience)
+
+
+async def test_a_model_that_does_not_come_does_not_stop_the_next() -> None:
+    missing = errors.ModelUnavailable("Run this command.")
+    load = Loader({"second": ValueError("odd graph")})
+    load.gate.set()
+    async with serving(load, store=DictStore(SPECS, {"first": missing})) as models:
+        await models.find("remover", None).ready(10)
+        assert models.ready
+        with pytest.raises(errors.ModelUnavailable, match=r"Run this command\.") as refusal:
+            await models.find("first", None).ready(10)
+        assert refusal.value is not missing
+        with pytest.raises(errors.ModelInvalid, match="odd graph"):
+            await models.find("second", None).ready(10)
+        assert [model.state for model in models] == [
+            ModelState.UNAVAILABLE,
+            ModelState.UNAVAILABLE,
+            ModelState.READY,
+        ]
+
+
+async def test_without_any_model_it_is_settled_and_not_ready() -> None:
+    load = Loader({"first": errors.ModelInvalid("no")})
+    load.gate.set()
+    async with serving(load, ["first"]) as models:
+        with pytest.raises(errors.ModelInvalid):
+            await models.find("first", None).ready(10)
+        assert (models.settled, models.ready) == (True, False)
+
+
+async def test_names_defaults_and_tasks() -> None:
+    load = Loader()
+    async with serving(load, ["first", "second-fp32", "remover"]) as models:
+        assert models.find(None, Task.CLASSIFICATION).reference == "first"
+        assert models.find("second", None).reference == "second-fp32"
+        for unknown in ("", "first-", "first-int8", "third", "x" * 500):
+            with pytest.raises(errors.ModelUnknown) as refusal:
+                models.find(unknown, None)
+            assert len(refusal.value.message) < 400
+        with pytest.raises(errors.ModelUnknown):
+            models.find(None, None)
+        with pytest.raises(errors.ModelTaskMismatch):
+            models.find("remover", Task.CLASSIFICATION)
+        load.gate.set()
+        await models.find("remover", None).ready(10)
+        assert models.find("first-fp32", None).reference == "first"
+
+
+async def test_an_unknown_model_stops_the_start() -> None:
+    with pytest.raises(errors.ModelUnknown):
+        async with serving(Loader(), ["third"]):
+            pass
+
+
+async def test_one_bad_picture_harms_no_other() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load) as models:
+        predictor = Predictor(models, timeout_seconds=10, clock=time.monotonic)
+        pictures = [
+            NamedPicture(name=str(n), data=data) for n, data in enumerate([b"1", b"junk", b"13", b"2"] * 5)
+        ]
+        answers = await predictor.classify_many(
+            predictor.choose("first"), pictures, top=1, deadline=predictor.deadline()
+        )
+    assert [answer.name for answer in answers] == [str(n) for n in range(20)]
+    kinds = [type(answer.outcome) for answer in answers]
+    assert kinds == [LabelledPicture, errors.PictureFormatUnknown, errors.PictureBroken, LabelledPicture] * 5
+    good = [answer.outcome for answer in answers if isinstance(answer.outcome, LabelledPicture)]
+    probabilities = [outcome.labels[0].probability for outcome in good]
+    assert probabilities[:2] == pytest.approx([3.0, 6.0])  # three times the sum of twelve numbers
