@@ -6,10 +6,14 @@ import base64
 import importlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -138,6 +142,55 @@ def test_another_model_can_be_asked_about_the_same_pictures_and_all_can_be_clear
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_role("article")).to_have_count(0)
     expect(page.get_by_role("heading", name="Answers")).to_be_hidden()
+
+
+@contextmanager
+def behind_a_path(url: str) -> Iterator[str]:
+    """The address of a proxy that serves ``url`` below a path, and nothing elsewhere."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.pass_on(None)
+
+        def do_POST(self) -> None:
+            self.pass_on(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def pass_on(self, body: bytes | None) -> None:
+            prefix, _, rest = self.path.partition("/some/path/")
+            if prefix:
+                self.send_error(404)
+                return
+            headers = {"Content-Type": self.headers.get("Content-Type", "text/plain")}
+            with urlopen(Request(f"{url}/{rest}", body, headers)) as answer:
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.read())
+
+        def log_request(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_page_works_behind_a_path(browser: Browser, service: Service, samples: Path) -> None:
+    with behind_a_path(service.url) as address:
+        page = browser.new_page()
+        found = Watched(page, f"{address}/some/path")
+        page.goto(f"{address}/some/path/")
+        page.get_by_label("Character").check()
+        page.set_input_files("#files", samples / "tsu.png")
+        expect(page.locator(".answered")).to_have_count(1)
+        page.close()
+    assert [text for text in found.wrong if "blob:" not in text] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

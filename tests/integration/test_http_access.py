@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
-from applications import Application, application, check_problem
-from processes import start
-from tiny_models import colour_picture, write_models
 
 from heliograph import bootstrap
 from heliograph.core import errors
 from heliograph.serving.access import Scope, create_key
 from heliograph.settings import read_settings
+from integration.applications import Application, application, check_problem
+from integration.processes import start
+from integration.tiny_models import colour_picture, write_models
 
 RED = colour_picture("red")
 EVERYWHERE = "0.0.0" + ".0"
@@ -42,7 +43,9 @@ async def test_own_names_are_served(app: Application, host: str) -> None:
 async def test_other_names_are_refused(app: Application, host: str) -> None:
     """A page of evil.example whose name resolves to this machine must not read answers."""
     check_problem(await app.client.get("/v1/models", headers={"Host": host}), 421, "host-refused")
-    check_problem(await app.client.post("/classify", content=RED, headers={"Host": host}), 421, "host-refused")
+    check_problem(
+        await app.client.post("/classify", content=RED, headers={"Host": host}), 421, "host-refused"
+    )
 
 
 OTHER_ORIGINS = [
@@ -64,7 +67,8 @@ async def test_other_pages_may_not_change_anything(app: Application, headers: di
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost"}]
+    "headers",
+    [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost"}],
 )
 async def test_own_pages_and_programs_may(app: Application, headers: dict[str, str]) -> None:
     assert (await app.client.post("/classify", content=RED, headers=headers)).status_code == 200
@@ -87,7 +91,9 @@ async def check_keys(app: Application, user: str, operator: str) -> None:
     check_problem(missing, 401, "key-missing")
     assert missing.headers["www-authenticate"] == 'Bearer realm="heliograph"'
     for wrong in ("Bearer hg_wrong", "Bearer é"):
-        refused = await client.get("/v1/models", headers={"Authorization": wrong.encode("latin-1")})
+        refused = await client.get(
+            "/v1/models", headers=httpx2.Headers({"Authorization": wrong}, encoding="latin-1")
+        )
         check_problem(refused, 401, "key-invalid")
     check_problem(
         await client.get("/v1/models", headers={"Authorization": f"Basic {user}"}), 401, "key-missing"

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
 from prometheus_client.parser import text_string_to_metric_families
-from tiny_models import colour_picture, write_models
+
+from integration.processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
+from integration.tiny_models import colour_picture, write_models
 
 PICTURE = colour_picture("red")
 RED = request_bytes("/classify", PICTURE)

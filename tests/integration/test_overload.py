@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from processes import Server, ask_once, read_answer, request_bytes, serving
-from tiny_models import colour_picture, write_models
+
+from integration.processes import Server, ask_once, read_answer, request_bytes, serving
+from integration.tiny_models import colour_picture, write_models
 
 CLIENTS = 512
 LOAD_SECONDS = 3.0

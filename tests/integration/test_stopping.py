@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
-from tiny_models import colour_picture, write_models
+
+from integration.processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
+from integration.tiny_models import colour_picture, write_models
 
 RED = request_bytes("/classify", colour_picture("red"))
 
@@ -56,8 +57,7 @@ async def keep_asking(port: int, seen: Counter[str], *, keep_alive: bool) -> Non
 async def stop_under_load(server: Server, *, keep_alive: bool) -> Counter[str]:
     seen: Counter[str] = Counter()
     clients = [asyncio.create_task(keep_asking(server.port, seen, keep_alive=keep_alive)) for _ in range(8)]
-    while seen["answered"] < 100:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_for, "load", lambda: seen["answered"] >= 100)
     server.process.send_signal(signal.SIGTERM)
     await asyncio.gather(*clients)
     assert await asyncio.to_thread(server.process.wait, 10) == 0

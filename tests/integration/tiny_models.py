@@ -46,10 +46,10 @@ def _classifier(*, layers: int) -> onnx.ModelProto:
     if layers:
         nodes.append(helper.make_node("Tile", ["input", "scale"], ["large"]))
         nodes.append(helper.make_node("Conv", ["large", "first"], ["x0"], pads=[1] * 4))
-        for layer in range(layers):
-            nodes.append(
-                helper.make_node("Conv", [f"x{layer}", "kernel"], [f"x{layer + 1}"], pads=[1] * 4)
-            )
+        nodes += [
+            helper.make_node("Conv", [f"x{layer}", "kernel"], [f"x{layer + 1}"], pads=[1] * 4)
+            for layer in range(layers)
+        ]
         nodes.append(helper.make_node("Conv", [f"x{layers}", "last"], ["nothing"], pads=[1] * 4))
         nodes.append(helper.make_node("Add", ["large", "nothing"], ["sum"]))
         name = "sum"

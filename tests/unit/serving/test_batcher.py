@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedules import HALF, TICK, FakeEngine, Play, Visitor, in_fake_time
 
 from heliograph.core import errors
 from heliograph.serving.batcher import Batcher, BatchRules, Entry, Outcome, Reply
+from unit.serving.schedules import HALF, TICK, FakeEngine, Play, Visitor, in_fake_time
 
 FOREVER = 100_000
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from parts import NumberImaging, Tally, model_spec
 
 from heliograph.adapters.engines.stub import StubEngine
 from heliograph.core import errors
@@ -21,6 +20,7 @@ from heliograph.serving.admission import PixelBudget
 from heliograph.serving.batcher import Batcher, BatchRules, Entry, Outcome
 from heliograph.serving.pipeline import Pipeline, Workshop
 from heliograph.serving.streams import EngineStreams
+from unit.serving.parts import NumberImaging, Tally, model_spec
 
 BUDGET = 100
 PICTURE = b"7 60"
@@ -66,7 +66,10 @@ def bench(task: Task, brakes: Brakes | None = None, *, threads: int = 2) -> Iter
             return await streams(entries)
 
         batcher = Batcher(
-            run, BatchRules(), clock=time.monotonic, on_drop=lambda why, count=1: tally.entries_dropped("", why)
+            run,
+            BatchRules(),
+            clock=time.monotonic,
+            on_drop=lambda why, count=1: tally.entries_dropped("", why),
         )
         shop = Workshop(
             imaging=NumberImaging(hold), threads=pool, pixels=pixels, clock=time.monotonic, metrics=tally
@@ -82,6 +85,12 @@ async def ask(bench: Bench, data: bytes = PICTURE, *, seconds: float = 60) -> ob
     if bench.pipeline.spec.task is Task.CLASSIFICATION:
         return await bench.pipeline.classify(data, top=1, deadline=deadline)
     return await bench.pipeline.cut_out(data, CutoutOptions(), deadline=deadline)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        for _ in iter(condition, True):
+            await asyncio.sleep(0)
 
 
 async def settle(bench: Bench) -> None:
@@ -143,8 +152,7 @@ async def test_who_waits_for_pixels_is_served_in_turn_or_leaves(task: Task) -> N
     with bench(task, brakes) as made:
         assert made.pixels.try_take(BUDGET)
         waiting = [asyncio.create_task(ask(made)) for _ in range(3)]
-        while len(made.pixels._waiting) < 3:
-            await asyncio.sleep(0)
+        await until(lambda: len(made.pixels._waiting) == 3)
         waiting[1].cancel()
         await asyncio.gather(waiting[1], return_exceptions=True)
         made.pixels.give_back(BUDGET)

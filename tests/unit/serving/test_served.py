@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
-from parts import DictStore, NumberImaging, Tally, model_spec
 
 from heliograph.adapters.engines.stub import StubEngine
 from heliograph.core import errors
@@ -21,6 +20,7 @@ from heliograph.serving.admission import PixelBudget
 from heliograph.serving.pipeline import Workshop
 from heliograph.serving.predict import NamedPicture, Predictor
 from heliograph.serving.served import ModelState, ServedModels, ServingRules
+from unit.serving.parts import DictStore, NumberImaging, Tally, model_spec
 
 DEFAULTS = {Task.CLASSIFICATION: "first", Task.BACKGROUND_REMOVAL: "remover"}
 SPECS = (model_spec("first"), model_spec("second"), model_spec("remover", Task.BACKGROUND_REMOVAL))

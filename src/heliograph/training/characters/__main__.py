@@ -29,11 +29,14 @@ def main() -> None:
     """Runs what the command line asks for."""
     arguments = parse()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    training, held_out = data.split(data.load(arguments.data))
-    if arguments.validate:
-        # Choices are made on a part of the training's characters; the held-out ones stay unseen.
-        training, held_out = data.split(training, seed=7)
+    try:
+        training, held_out = data.split(data.load(arguments.data))
+        if arguments.validate:
+            # Choices are made on a part of the training's characters; the held-out ones stay unseen.
+            training, held_out = data.split(training, seed=7)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{error}") from error
     run(training, held_out, out=arguments.out, recipe=recipe_of(arguments))
 
 

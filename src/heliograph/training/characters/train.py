@@ -80,11 +80,13 @@ def train(
 
 def compiled(recipe: Recipe, *, steps: int) -> keras.Model:
     """A fresh network with its optimiser: warm-up, then a cosine down to nothing."""
+    total = recipe.epochs * steps
+    warm_up = max(1, min(recipe.warm_up_epochs * steps, total // 2))
     rate = keras.optimizers.schedules.CosineDecay(
         0.0,
-        decay_steps=(recipe.epochs - recipe.warm_up_epochs) * steps,
+        decay_steps=max(1, total - warm_up),
         warmup_target=recipe.peak_learning_rate,
-        warmup_steps=recipe.warm_up_epochs * steps,
+        warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average
