@@ -58,6 +58,10 @@ test: $(DEV_READY)  ## run the tests
 test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium
 	@$(BIN)/pytest -q -m browser tests/browser
 
+.PHONY: picture
+picture: $(BROWSER_READY) samples  ## take the README's picture of a service that runs (HELIOGRAPH_PORT=8000)
+	@$(BIN)/python scripts/picture.py http://localhost:$(or $(HELIOGRAPH_PORT),8000) samples docs/images/page.png
+
 .PHONY: check
 check: $(DEV_READY)  ## formatting, lint, types, imports, generated files
 	@$(BIN)/ruff format --check $(SOURCES)

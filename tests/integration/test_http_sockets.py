@@ -55,6 +55,7 @@ async def test_a_slow_body_is_refused_and_its_connection_closed(server: Server) 
     answer = await read_answer(reader)
     assert (answer.status, json.loads(answer.body)["code"]) == (408, "request-too-slow")
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
     assert await reader.read() == b""
     writer.close()
 

@@ -73,18 +73,20 @@ async def test_under_load_every_accepted_connection_gets_its_answer(server: Serv
     assert time.monotonic() - began < 15
 
 
-async def test_a_request_that_arrives_late_on_an_accepted_connection_is_answered(server: Server) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    assert (await ask_once(server.port, RED)).status == 200  # accepted after the idle one
-    server.process.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.5)
-    writer.write(RED)
-    answer = await read_answer(reader)
-    assert answer.status == 200
-    assert answer.headers["connection"] == "close"
-    assert await reader.read() == b""
-    writer.close()
-    assert await asyncio.to_thread(server.process.wait, 10) == 0
+async def test_a_request_that_arrives_late_on_an_accepted_connection_is_answered(folder: Path) -> None:
+    """Half a second after the signal: the listener is closed by then."""
+    with serving(folder, drain_seconds=0.1) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await ask_once(server.port, RED)).status == 200  # accepted after the idle one
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        writer.write(RED)
+        answer = await read_answer(reader)
+        assert answer.status == 200
+        assert answer.headers["connection"] == "close"
+        assert await reader.read() == b""
+        writer.close()
+        assert await asyncio.to_thread(server.process.wait, 10) == 0
 
 
 async def test_while_it_drains_it_is_not_ready_and_still_answers(folder: Path) -> None:

@@ -177,6 +177,33 @@ def test_those_who_left_free_their_place_at_once() -> None:
     assert play.drops == {"cancelled": 3}
 
 
+def test_who_left_in_this_very_moment_is_not_taken_along() -> None:
+    """A batch closes between a client's leaving and the turn in which its entry is taken out."""
+
+    async def play() -> list[list[int]]:
+        loop = asyncio.get_running_loop()
+        engine, drops = FakeEngine(1, [10]), list[str]()
+        rules = BatchRules(max_batch=2, max_wait_seconds=1)
+        batcher = Batcher(
+            engine, rules, clock=loop.time, on_drop=lambda reason, count=1: drops.append(reason)
+        )
+
+        def come(number: int) -> asyncio.Task[Reply]:
+            tensor = np.array([number], dtype=np.float32)
+            return asyncio.create_task(batcher.submit(tensor, deadline=loop.time() + 60))
+
+        first, second = come(0), come(1)
+        await asyncio.sleep(TICK)
+        third = come(2)
+        second.cancel()
+        await asyncio.gather(first, second, third, return_exceptions=True)
+        await batcher.stop(deadline=loop.time() + 1)
+        assert drops == ["cancelled"]
+        return engine.formed
+
+    assert in_fake_time(play) == [[0], [2]]
+
+
 def test_a_full_queue_refuses_with_the_time_to_come_back() -> None:
     crowd = [Visitor(0, FOREVER)] * 3 + [Visitor(1, FOREVER)]
     rules = BatchRules(max_batch=1, max_waiting=1, max_wait_seconds=0)
