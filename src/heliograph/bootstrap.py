@@ -30,6 +30,7 @@ from heliograph.serving.direct import DirectModel
 from heliograph.serving.pipeline import Workshop
 from heliograph.serving.predict import Predictor
 from heliograph.serving.served import ServedModels, ServingRules
+from heliograph.serving.threads import WorkerThreads
 from heliograph.settings import Auth, LogFormat, Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ async def predicting(settings: Settings) -> AsyncIterator[Predicting]:
     threads = settings.threads or machine.available_threads()
     metrics = PrometheusMetrics()
     with (
-        ThreadPoolExecutor(threads, thread_name_prefix="decode") as decoding,
+        WorkerThreads(threads, name="decode") as decoding,
         ThreadPoolExecutor(1, thread_name_prefix="load") as loading,
     ):
         workshop = Workshop(

@@ -55,6 +55,8 @@ OTHER_ORIGINS = [
     {"Origin": "http://localhost:9999"},
     {"Origin": "null"},
     {"Origin": "http://["},
+    {"Origin": "http://a@localhost"},
+    {"Origin": "http://localhost]"},
     {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
 ]
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, Future
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,8 +23,7 @@ from heliograph.core.predictions import (
 )
 from heliograph.serving.admission import PixelBudget
 from heliograph.serving.batcher import Batcher
-
-T = TypeVar("T")
+from heliograph.serving.threads import WorkerThreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +31,7 @@ class Workshop:
     """What every pipeline of a process shares: codec, threads for it, memory bound, clock, metrics."""
 
     imaging: Imaging
-    threads: Executor
+    threads: WorkerThreads
     pixels: PixelBudget
     clock: Clock
     metrics: Metrics
@@ -129,7 +126,9 @@ class Pipeline:
             return encoded, self._shop.clock() - started
 
         handed_over = self._shop.clock()
-        file, timings.encode = await self._in_thread(encode, not_started=partial(self._release, prepared))
+        file, timings.encode = await self._shop.threads.run(
+            encode, not_started=partial(self._release, prepared)
+        )
         timings.queue += self._shop.clock() - handed_over - timings.encode
         return EncodedPicture(
             data=file,
@@ -145,11 +144,11 @@ class Pipeline:
         """The tensor of a picture; with ``options`` also the picture, whose pixels stay taken."""
         self._batcher.check_capacity(deadline)
         handed_over = self._shop.clock()
-        outcome = await self._in_thread(lambda: self._open(data, options), undo=self._release)
+        outcome = await self._shop.threads.run(lambda: self._open(data, options), undo=self._release)
         if isinstance(outcome, _Deferred):
             deferred = outcome
             await self._shop.pixels.take(deferred.pixels)
-            outcome = await self._in_thread(
+            outcome = await self._shop.threads.run(
                 lambda: self._decode(data, deferred.header, deferred.pixels, keep=options is not None),
                 undo=self._release,
                 not_started=lambda: self._shop.pixels.give_back(deferred.pixels),
@@ -192,31 +191,6 @@ class Pipeline:
             pixels, prepared.pixels = prepared.pixels, 0
             prepared.picture = None
             self._shop.pixels.give_back(pixels)
-
-    async def _in_thread(
-        self,
-        work: Callable[[], T],
-        *,
-        undo: Callable[[T], None] | None = None,
-        not_started: Callable[[], None] | None = None,
-    ) -> T:
-        """The work's result. Cancelled, the work does not start, or its result is undone at its end."""
-        future = self._shop.threads.submit(work)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            if future.cancel():
-                if not_started is not None:
-                    not_started()
-            elif undo is not None:
-                future.add_done_callback(partial(_settle, undo))
-            raise
-
-
-def _settle(undo: Callable[[T], None], future: Future[T]) -> None:
-    """Undoes a result that nobody receives."""
-    if future.exception() is None:
-        undo(future.result())
 
 
 def matte_of(row: Float32Array, output: OutputSpec) -> Float32Array:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from heliograph.core import errors
 from heliograph.core.pictures import Float32Array
 from heliograph.core.ports import Clock, Engine
 from heliograph.serving.batcher import Entry, Outcome, Reply
+from heliograph.serving.threads import WorkerThreads
 
 
 class EngineStreams:
@@ -26,15 +25,15 @@ class EngineStreams:
         self._engine = engine
         self._clock = clock
         self._on_batch = on_batch
-        self._threads = ThreadPoolExecutor(streams, thread_name_prefix=f"{engine.name}-stream")
+        self._threads = WorkerThreads(streams, name=f"{engine.name}-stream")
 
     async def __call__(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """One outcome an entry; see `heliograph.serving.batcher.RunBatch`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, entries)
+        return await self._threads.run(lambda: self._run(entries))
 
     def close(self) -> None:
         """Waits for the batches that run, then frees the engine."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.close()
         self._engine.close()
 
     def _run(self, entries: Sequence[Entry]) -> Sequence[Outcome]:

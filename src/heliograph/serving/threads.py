@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -101,6 +102,14 @@ class WorkerThreads:
             if future.done() and not future.cancelled() and future.exception() is None and undo is not None:
                 undo(future.result())  # it was delivered at the moment of the cancellation
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Lets the threads finish what was handed in, and ends them."""

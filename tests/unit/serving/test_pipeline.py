@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from heliograph.serving.admission import PixelBudget
 from heliograph.serving.batcher import Batcher, BatchRules, Entry, Outcome
 from heliograph.serving.pipeline import Pipeline, Workshop
 from heliograph.serving.streams import EngineStreams
+from heliograph.serving.threads import WorkerThreads
 from unit.serving.parts import NumberImaging, Tally, model_spec
 
 BUDGET = 100
@@ -49,14 +49,14 @@ class Bench:
     pixels: PixelBudget
     tally: Tally
     batcher: Batcher
-    threads: ThreadPoolExecutor
+    threads: WorkerThreads
 
 
 @contextmanager
 def bench(task: Task, brakes: Brakes | None = None, *, threads: int = 2) -> Iterator[Bench]:
     spec, tally, pixels = model_spec(task=task), Tally(), PixelBudget(BUDGET)
     hold = (brakes or Brakes()).pass_by
-    with ThreadPoolExecutor(threads) as pool:
+    with WorkerThreads(threads, name="decode") as pool:
         streams = EngineStreams(
             StubEngine(spec), streams=1, clock=time.monotonic, on_batch=lambda size, seconds: None
         )
@@ -96,7 +96,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def settle(bench: Bench) -> None:
     """Returns once nothing runs any more; the budget must be whole then."""
     await bench.batcher.stop(deadline=time.monotonic() + 5)
-    await asyncio.to_thread(bench.threads.shutdown)
+    await asyncio.to_thread(bench.threads.close)
     assert bench.pixels.try_take(BUDGET), "pixels were not given back"
     assert not bench.pixels.try_take(1), "pixels were given back twice"
 

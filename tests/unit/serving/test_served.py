@@ -20,6 +20,7 @@ from heliograph.serving.admission import PixelBudget
 from heliograph.serving.pipeline import Workshop
 from heliograph.serving.predict import NamedPicture, Predictor
 from heliograph.serving.served import ModelState, ServedModels, ServingRules
+from heliograph.serving.threads import WorkerThreads
 from unit.serving.parts import DictStore, NumberImaging, Tally, model_spec
 
 DEFAULTS = {Task.CLASSIFICATION: "first", Task.BACKGROUND_REMOVAL: "remover"}
@@ -49,7 +50,7 @@ class Loader:
 async def serving(
     load: Loader, names: Sequence[str] = NAMES, store: DictStore | None = None
 ) -> AsyncIterator[ServedModels]:
-    with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(1) as loading:
+    with WorkerThreads(2, name="decode") as threads, ThreadPoolExecutor(1) as loading:
         workshop = Workshop(
             imaging=NumberImaging(),
             threads=threads,
