@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 from typing import TextIO
 
-import structlog
-from structlog.typing import Processor
+from pythonjsonlogger.json import JsonFormatter
 
 OURS = "heliograph"
-FOREIGN_LOGGERS = ("uvicorn", "asyncio", "PIL", "httpx2")
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class PlainFormatter(logging.Formatter):
+    """Time, level, event, then the fields as ``name=value``."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging names it so
+        """The line without a traceback."""
+        fields = [f"{name}={value}" for name, value in vars(record).items() if name not in STANDARD_FIELDS]
+        return " ".join([super().formatMessage(record), *fields])
 
 
 def set_up_logs(*, level: str, json: bool, stream: TextIO | None = None) -> None:
     """Sends what Heliograph logs from ``level`` on, and what libraries warn of, to standard error."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_chain(json), processors=_renderers(json))
-    )
+    handler.setFormatter(json_formatter() if json else PlainFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -27,24 +35,11 @@ def set_up_logs(*, level: str, json: bool, stream: TextIO | None = None) -> None
     logging.captureWarnings(True)
 
 
-def _chain(json: bool) -> Sequence[Processor]:
-    return (
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+def json_formatter() -> logging.Formatter:
+    """One JSON object a line: event, level, logger, timestamp (UTC), and the fields."""
+    return JsonFormatter(
+        "%(message)s %(levelname)s %(name)s",
+        rename_fields={"message": "event", "levelname": "level", "name": "logger"},
+        timestamp=True,
+        json_ensure_ascii=False,
     )
-
-
-def _renderers(json: bool) -> Sequence[Processor]:
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if json:
-        return (remove_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-    return (remove_meta, _without_logger_name, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
-
-
-def _without_logger_name(
-    logger: object, method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    event.pop("logger", None)
-    return event

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -36,7 +35,7 @@ async def classify(request: Request, services: Services) -> Response:
             top=parameters.read_top(upload.parameters),
             deadline=services.predictor.deadline(),
         )
-        return JSONResponse([asdict(label) for label in answer.labels], headers=_timing(answer.timings))
+        return JSONResponse(_labels(answer), headers=_timing(answer.timings))
 
 
 async def remove_background(request: Request, services: Services) -> Response:
@@ -92,10 +91,14 @@ def _result(answer: LabelledAnswer) -> dict[str, Any]:
     if isinstance(answer.outcome, LabelledPicture):
         return {
             "name": answer.name,
-            "predictions": [asdict(label) for label in answer.outcome.labels],
+            "predictions": _labels(answer.outcome),
             "timings_ms": answer.outcome.timings.milliseconds(),
         }
     return {"name": answer.name, "problem": problem_of(answer.outcome)}
+
+
+def _labels(answer: LabelledPicture) -> list[dict[str, Any]]:
+    return [{"label": label.label, "probability": label.probability} for label in answer.labels]
 
 
 def _timing(timings: Timings) -> dict[str, str]:
