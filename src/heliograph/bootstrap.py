@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -84,10 +84,11 @@ async def predicting(settings: Settings) -> AsyncIterator[Predicting]:
             clock=clock,
             metrics=metrics,
         )
+        store = build_store(settings)
         models = ServedModels(
-            store=build_store(settings),
+            store=store,
             load=engines.loader(settings.engine),
-            rules=_serving_rules(settings, threads),
+            rules=_serving_rules(settings, store, threads),
             workshop=workshop,
             loading=loading,
         )
@@ -99,19 +100,36 @@ async def predicting(settings: Settings) -> AsyncIterator[Predicting]:
             await models.close(deadline=clock() + settings.request_timeout_seconds)
 
 
-def _serving_rules(settings: Settings, threads: int) -> ServingRules:
-    names = list(settings.models)
-    defaults = {
-        Task.CLASSIFICATION: settings.classification_model,
-        Task.BACKGROUND_REMOVAL: settings.background_model,
-    }
+def _serving_rules(settings: Settings, store: FolderStore, threads: int) -> ServingRules:
     return ServingRules(
-        models=names,
-        defaults={task: name for task, name in defaults.items() if name in names},
+        models=settings.models,
+        defaults=dict(_default_models(settings, store)),
         streams=threads,
         max_batch=settings.max_batch,
         max_wait_seconds=settings.max_wait_seconds,
     )
+
+
+def _default_models(settings: Settings, store: FolderStore) -> Iterator[tuple[Task, str]]:
+    """The model that each task's simple route asks: the setting's, or the first one served that does the task."""
+    wanted = {Task.CLASSIFICATION: "classification_model", Task.BACKGROUND_REMOVAL: "background_model"}
+    tasks = {name: store.spec(name).task for name in settings.models}
+    for task, setting in wanted.items():
+        name = getattr(settings, setting)
+        if name in tasks:
+            if tasks[name] is not task:
+                raise errors.SettingsInvalid(
+                    f"HELIOGRAPH_{setting.upper()}: {name} is a model for {tasks[name]}, not for {task}."
+                )
+            yield task, name
+        elif setting in settings.model_fields_set:
+            raise errors.SettingsInvalid(
+                f"HELIOGRAPH_{setting.upper()}: {name} is not among HELIOGRAPH_MODELS."
+            )
+        else:
+            first = next((other for other, does in tasks.items() if does is task), None)
+            if first is not None:
+                yield task, first
 
 
 def read_keys(settings: Settings) -> KeyRing:
@@ -131,6 +149,11 @@ def read_keys(settings: Settings) -> KeyRing:
                 f"HELIOGRAPH_API_KEYS_FILE: cannot read {settings.api_keys_file}: {errors.excerpt(error)}"
             ) from None
         keys = KeyRing(parse_keys(text, origin=str(settings.api_keys_file)))
+        if not keys:
+            raise errors.SettingsInvalid(
+                f"HELIOGRAPH_API_KEYS_FILE: there is no key in {settings.api_keys_file}; "
+                "`heliograph keys create NAME` makes one."
+            )
     if not keys and not settings.on_loopback:
         raise errors.SettingsInvalid(
             f"Listening on {settings.host} without API keys would let everybody in. Create one with "
@@ -241,15 +264,16 @@ def _http_servers(
 def _stop_on_signals(stop: asyncio.Event) -> None:
     """SIGTERM and Ctrl-C begin the stop; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
 
-    def on_signal(number: int) -> None:
-        if stop.is_set():
+    def on_signal() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

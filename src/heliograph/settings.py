@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     )
     worker_name: str = Field(
         default_factory=socket.gethostname,
-        max_length=253,
+        pattern=r"^[\x21-\x7e]{1,253}$",
         description="How this process names itself in `Heliograph-Worker`; the host's name by default.",
     )
     keep_alive_seconds: float = Field(
@@ -110,8 +110,14 @@ class Settings(BaseSettings):
         min_length=1,
         description="Models to serve, comma-separated, in the order in which they load.",
     )
-    classification_model: str = Field("efficientnet-lite0", description="Model behind /classify.")
-    background_model: str = Field("u2netp", description="Model behind /remove-background.")
+    classification_model: str = Field(
+        "efficientnet-lite0",
+        description="Model behind /classify; if it is not served, the first classification model that is.",
+    )
+    background_model: str = Field(
+        "u2netp",
+        description="Model behind /remove-background; if it is not served, the first background remover that is.",
+    )
     model_dir: Path = Field(
         default_factory=default_model_dir,
         description="The store: where weights are kept. `$XDG_DATA_HOME/heliograph/models` by default.",

@@ -11,6 +11,8 @@ from uvicorn.server import ServerState
 
 HEAD_SECONDS = 20.0
 """From a request's first byte to the end of its headers."""
+STALL_SECONDS = 20.0
+"""A client that takes nothing of its answer for so long is cut off."""
 
 
 class Connection(HttpToolsProtocol):
@@ -31,6 +33,7 @@ class Connection(HttpToolsProtocol):
         self._max_connections = self.limit_concurrency
         self.limit_concurrency = None
         self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection in, or closes it if there are too many."""
@@ -41,8 +44,9 @@ class Connection(HttpToolsProtocol):
             self._expect_head(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the timer."""
+        """Forgets the timers."""
         self._stop_timer()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -54,6 +58,26 @@ class Connection(HttpToolsProtocol):
         """The head is there."""
         self._stop_timer()
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes its answer more slowly than it is written."""
+        super().pause_writing()
+        self._watch_stall(self.transport.get_write_buffer_size() + 1)
+
+    def resume_writing(self) -> None:
+        """The client has taken enough of its answer."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        super().resume_writing()
+
+    def _watch_stall(self, before: int) -> None:
+        """Cuts the client off if it took nothing since ``before`` bytes were left."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        else:
+            self._stall_timer = self.loop.call_later(STALL_SECONDS, self._watch_stall, left)
 
     def _expect_head(self, seconds: float) -> None:
         self._stop_timer()

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from heliograph.api.errors import PROBLEM_MEDIA_TYPE, status_of
 from heliograph.api.routes import ROUTES, RouteSpec
+from heliograph.api.uploads import BACKGROUND_IMAGE
 from heliograph.core import errors
 
 DESCRIPTION = """\
@@ -86,8 +87,8 @@ def _request_body(spec: RouteSpec) -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
     members: dict[str, Any] = {"image": text, **fields}
     if any(p.name == "background" for p in spec.parameters):
-        form["background_image"] = PICTURE
-        members["background_image"] = text
+        form[BACKGROUND_IMAGE] = PICTURE
+        members[BACKGROUND_IMAGE] = text
     return {
         "required": True,
         "content": {

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from heliograph.api.uploads import Upload
+from heliograph.api.uploads import BACKGROUND_IMAGE, Upload
 from heliograph.core import errors
+from heliograph.core.models import Task
 from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -52,16 +53,20 @@ BACKGROUND = Parameter(
     "to put there goes into the form field `background_image`.",
     schema={"type": "string", "example": "#ffffff"},
 )
-
 CLASSIFY = (MODEL, TOP)
 REMOVE_BACKGROUND = (MODEL, OUTPUT, FORMAT, BACKGROUND)
-PREDICT = (TOP, OUTPUT, FORMAT, BACKGROUND)
+PREDICT: dict[Task, tuple[Parameter, ...]] = {
+    Task.CLASSIFICATION: (TOP,),
+    Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND),
+}
 
 
-def check_known(parameters: Mapping[str, str], known: Collection[Parameter]) -> None:
+def check_known(upload: Upload, known: Collection[Parameter]) -> None:
     """Raises `ParameterInvalid` for a name that the route does not know, so that a typing error is noticed."""
     names = [parameter.name for parameter in known]
-    unknown = [name for name in parameters if name not in names]
+    if BACKGROUND in known:
+        names.append(BACKGROUND_IMAGE)
+    unknown = [name for name in (*upload.parameters, *upload.attachments) if name not in names]
     if unknown:
         raise errors.ParameterInvalid(
             f"There is no parameter {errors.excerpt(unknown[0])!r} here; there are: {', '.join(names)}."
@@ -80,7 +85,7 @@ def read_top(parameters: Mapping[str, str]) -> int:
 
 def read_cutout_options(upload: Upload) -> CutoutOptions:
     """How the cut-out is wanted."""
-    background: tuple[int, int, int] | bytes | None = upload.attachments.get("background_image")
+    background: tuple[int, int, int] | bytes | None = upload.attachments.get(BACKGROUND_IMAGE)
     colour = upload.parameters.get(BACKGROUND.name)
     if colour is not None:
         if background is not None:

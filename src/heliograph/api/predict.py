@@ -27,7 +27,7 @@ CLIENT_CLOSED_REQUEST = 499
 async def classify(request: Request, services: Services) -> Response:
     """``POST /classify``: the labels of one picture, as a plain list."""
     async with _admitted(request, services) as upload:
-        parameters.check_known(upload.parameters, parameters.CLASSIFY)
+        parameters.check_known(upload, parameters.CLASSIFY)
         model = services.predictor.choose(upload.parameters.get("model"), Task.CLASSIFICATION)
         answer = await services.predictor.classify(
             model,
@@ -41,7 +41,7 @@ async def classify(request: Request, services: Services) -> Response:
 async def remove_background(request: Request, services: Services) -> Response:
     """``POST /remove-background``: one picture without its background."""
     async with _admitted(request, services) as upload:
-        parameters.check_known(upload.parameters, parameters.REMOVE_BACKGROUND)
+        parameters.check_known(upload, parameters.REMOVE_BACKGROUND)
         model = services.predictor.choose(upload.parameters.get("model"), Task.BACKGROUND_REMOVAL)
         return await _cut_out(model, upload, services)
 
@@ -50,7 +50,7 @@ async def predict(request: Request, services: Services) -> Response:
     """``POST /v1/models/{model}/predict``: one or many pictures, with whatever model."""
     model = services.predictor.choose(request.path_params["model"])
     async with _admitted(request, services) as upload:
-        parameters.check_known(upload.parameters, parameters.PREDICT)
+        parameters.check_known(upload, parameters.PREDICT[model.spec.task])
         if model.spec.task is Task.BACKGROUND_REMOVAL:
             return await _cut_out(model, upload, services)
         return await _label_all(model, upload, services)

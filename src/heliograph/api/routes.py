@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pydantic import BaseModel
 
@@ -89,7 +90,7 @@ PREDICTION_ROUTES = (
         answer=schemas.PredictionShape,
         media_types=("image/png", "image/webp"),
         takes_pictures=True,
-        parameters=parameters.PREDICT,
+        parameters=tuple(chain.from_iterable(parameters.PREDICT.values())),
         errors=PICTURE_ERRORS,
     ),
 )

@@ -21,7 +21,8 @@ from heliograph.serving.admission import Permit
 from heliograph.serving.predict import NamedPicture
 
 PICTURE_FIELDS = ("image", "images", "file")
-ATTACHMENT_FIELDS = ("background_image",)
+BACKGROUND_IMAGE = "background_image"
+ATTACHMENT_FIELDS = (BACKGROUND_IMAGE,)
 MAX_PARAMETERS = 32
 MAX_PARAMETER_CHARACTERS = 1024
 MAX_NAME_CHARACTERS = 255

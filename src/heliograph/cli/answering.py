@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,12 +89,18 @@ def answer_all(
     Raises:
         HeliographError: something that is not the fault of one picture; the rest is not asked.
     """
+    ended = threading.Event()
 
     def ask_safely(source: PictureSource) -> Outcome[Answer]:
+        if ended.is_set():  # nobody will look at this one
+            return errors.HeliographError()
         try:
             return ask(source)
         except OF_ONE_PICTURE as error:
             return error
+        except BaseException:
+            ended.set()
+            raise
 
     threads = ThreadPoolExecutor(min(parallel, len(sources)), thread_name_prefix="ask")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from heliograph.core.models import Task
 from heliograph.core.ports import Clock
 from heliograph.core.predictions import CutoutOptions, EncodedPicture, LabelledPicture
 from heliograph.serving.served import ServedModel, ServedModels
+
+log = logging.getLogger(__name__)
 
 PICTURES_AT_ONCE = 8
 """How many pictures of one request are on their way together; the rest of them waits as bytes."""
@@ -73,6 +76,9 @@ class Predictor:
                     )
                 except errors.HeliographError as error:
                     outcome = error
+                except Exception:
+                    log.exception("This is a bug.", extra={"model": model.reference})
+                    outcome = errors.HeliographError()
             return LabelledAnswer(name=picture.name, outcome=outcome)
 
         async with asyncio.TaskGroup() as group:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class _Work(Generic[T]):
     """One piece of work, the future of whoever waits for it, and how to clean up after it."""
 
-    call: Callable[[], T]
+    call: Callable[[], T] | None
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
     undo: Callable[[T], None] | None
@@ -30,11 +30,12 @@ class _Work(Generic[T]):
 
     def run(self) -> None:
         """In a thread: does the work, unless nobody waits, and sends its outcome to the event loop."""
-        if self.future.cancelled():
+        call, self.call = self.call, None
+        if call is None or self.future.cancelled():
             self.skip()
             return
         try:
-            result = self.call()
+            result = call()
         except BaseException as error:
             self._send(partial(self._fail, error))
         else:
@@ -95,10 +96,12 @@ class WorkerThreads:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Work(call, future, loop, undo, not_started).run)
+        work = _Work(call, future, loop, undo, not_started)
+        self._queue.put(work.run)
         try:
             return await future
         except asyncio.CancelledError:
+            work.call = None  # what it holds, an upload perhaps, is not kept until a thread comes to it
             if future.done() and not future.cancelled() and future.exception() is None and undo is not None:
                 undo(future.result())  # it was delivered at the moment of the cancellation
             raise

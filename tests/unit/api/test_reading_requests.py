@@ -137,7 +137,10 @@ def test_what_is_no_colour(text: str) -> None:
 
 def test_an_unknown_parameter_is_named_with_those_that_exist() -> None:
     with pytest.raises(errors.ParameterInvalid, match=r"'tpo'.*top"):
-        parameters.check_known({"tpo": "1"}, parameters.CLASSIFY)
+        parameters.check_known(Upload(parameters={"tpo": "1"}), parameters.CLASSIFY)
+    with pytest.raises(errors.ParameterInvalid, match="background_image"):
+        parameters.check_known(Upload(attachments={"background_image": b""}), parameters.CLASSIFY)
+    parameters.check_known(Upload(attachments={"background_image": b""}), parameters.REMOVE_BACKGROUND)
 
 
 @given(st.text(st.characters(max_codepoint=255)))

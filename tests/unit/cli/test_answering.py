@@ -43,7 +43,7 @@ def test_what_no_picture_is_to_blame_for_ends_all() -> None:
 
     with pytest.raises(errors.KeyInvalid):
         list(answer_all(sources(1000), ask, parallel=1))
-    assert len(asked) < 1000
+    assert asked == ["0", "1"]
 
 
 def test_names_cannot_steer_the_terminal() -> None:

@@ -1,0 +1,127 @@
+"""A connection costs nothing for long: slow heads and slow readers are cut off (in fake time)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import looptime
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from heliograph.api.connections import HEAD_SECONDS, STALL_SECONDS, Connection
+
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Transport(asyncio.Transport):
+    """A transport whose client takes as much as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def close(self) -> None:
+        self.abort()
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+def connect(
+    max_connections: int | None = None, state: ServerState | None = None
+) -> tuple[Connection, Transport]:
+    async def app(
+        scope: object, receive: Callable[[], Coroutine[object, object, object]], send: object
+    ) -> None:
+        await receive()
+        await receive()  # the client goes away
+
+    config = Config(
+        app, http=Connection, log_config=None, limit_concurrency=max_connections, timeout_keep_alive=75
+    )
+    config.load()
+    connection = Connection(config, state or ServerState(), {}, asyncio.get_running_loop())
+    transport = Transport()
+    connection.connection_made(transport)
+    return connection, transport
+
+
+def in_fake_time(scenario: Callable[[], Coroutine[object, object, None]]) -> None:
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+        runner.run(scenario())
+
+
+@pytest.mark.parametrize(("sent", "patience"), [(b"", 75.0), (b"G", HEAD_SECONDS), (HEAD, HEAD_SECONDS)])
+def test_a_head_that_does_not_come_ends_the_connection(sent: bytes, patience: float) -> None:
+    async def scenario() -> None:
+        connection, transport = connect()
+        if sent:
+            connection.data_received(sent)
+        await asyncio.sleep(patience - 0.5)
+        assert not transport.aborted
+        await asyncio.sleep(1)
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
+def test_trickling_a_head_does_not_prolong_it() -> None:
+    async def scenario() -> None:
+        connection, transport = connect()
+        connection.data_received(HEAD)
+        for number in range(int(HEAD_SECONDS) + 1):
+            await asyncio.sleep(1)
+            if not transport.aborted:
+                connection.data_received(b"X-%d: 1\r\n" % number)
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
+def test_a_reader_that_takes_nothing_is_cut_off() -> None:
+    async def scenario() -> None:
+        connection, transport = connect()
+        transport.left = 1000
+        connection.pause_writing()
+        await asyncio.sleep(STALL_SECONDS - 1)
+        assert not transport.aborted
+        await asyncio.sleep(2)
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
+def test_a_slow_reader_that_takes_something_is_not() -> None:
+    async def scenario() -> None:
+        connection, transport = connect()
+        connection.data_received(HEAD + b"\r\n")
+        transport.left = 1000
+        connection.pause_writing()
+        for _ in range(10):
+            await asyncio.sleep(STALL_SECONDS / 2)
+            transport.left -= 1
+        assert not transport.aborted
+        connection.resume_writing()
+        await asyncio.sleep(10 * STALL_SECONDS)
+        assert not transport.aborted
+        connection.connection_lost(None)
+        await asyncio.sleep(0)
+
+    in_fake_time(scenario)
+
+
+def test_one_connection_too_many_is_closed_at_once() -> None:
+    async def scenario() -> None:
+        state = ServerState()
+        assert [connect(2, state)[1].aborted for _ in range(3)] == [False, False, True]
+
+    in_fake_time(scenario)

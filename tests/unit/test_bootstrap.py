@@ -1,0 +1,45 @@
+"""What the wiring refuses to put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heliograph.bootstrap import predicting, read_keys
+from heliograph.core import errors
+from heliograph.core.models import Task
+from heliograph.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"models": ("kmnist",), "classification_model": "efficientnet-lite0"},
+            "not among HELIOGRAPH_MODELS",
+        ),
+        ({"classification_model": "u2netp"}, "is a model for background-removal"),
+        ({"background_model": "kmnist"}, "is a model for classification"),
+    ],
+)
+async def test_a_default_model_must_be_served_and_do_its_task(
+    settings: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.SettingsInvalid, match=complaint):
+        async with predicting(Settings.model_validate({"model_dir": tmp_path, **settings})):
+            pass
+
+
+async def test_without_the_usual_default_the_first_model_of_the_task_is_asked(tmp_path: Path) -> None:
+    async with predicting(Settings(model_dir=tmp_path, models=("kmnist",))) as parts:
+        assert dict(parts.models.defaults) == {Task.CLASSIFICATION: "kmnist"}
+
+
+def test_a_key_file_without_keys_lets_nobody_in_by_mistake(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text("# none yet\n")
+    with pytest.raises(errors.SettingsInvalid, match="no key"):
+        read_keys(Settings(api_keys_file=keys))
