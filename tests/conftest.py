@@ -76,10 +76,10 @@ def model_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def service(model_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(model_settings: dict[str, str]) -> Iterator[Service]:
     """One real service with real models, shared by the tests that leave it as it is."""
-    log = tmp_path_factory.mktemp("service") / "log"
-    with start_service(model_settings, log, removes_backgrounds=DATA is not None) as running:
+    # The first start of all converts weights.
+    with start_service(model_settings, patience=60, removes_backgrounds=DATA is not None) as running:
         yield running
 
 

@@ -4,75 +4,115 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-START_SECONDS = 60.0
+import httpx2
+
+PATIENCE_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+def wait_for(what: str, condition: Callable[[], bool], *, patience: float = PATIENCE_SECONDS) -> None:
+    """Returns once the condition holds; fails with ``what`` if it never does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        time.sleep(0.01)
+
+
+@dataclass
 class Service:
-    """A service that is ready. ``environment`` reaches the same models from the command line."""
+    """The process and where it listens. ``environment`` reaches the same models from the command line."""
 
-    port: int
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     environment: Mapping[str, str]
+    log_file: Path
     removes_backgrounds: bool
+    port: int = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def log(self) -> str:
+        """What the process has written so far."""
+        return self.log_file.read_text()
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, timeout=10)
+
+    def status(self, path: str) -> int:
+        """The status of a probe; 0 while nobody answers."""
+        try:
+            return int(self.get(path).status_code)
+        except httpx2.TransportError:
+            return 0
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit status after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def resident_bytes(self) -> int:
+        """How much memory the process holds."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
+
+    def wait_until_it_answers(self, path: str, *, patience: float) -> None:
+        """Returns once ``path`` has status 200; fails with the log if the process ends before."""
+        wait_for("the address", self._has_address, patience=patience)
+        wait_for(path, lambda: self._runs() and self.status(path) == 200, patience=patience)
+
+    def _has_address(self) -> bool:
+        if self._runs() and (found := re.search(r"open http://\S+?:(\d+) ", self.log())):
+            self.port = int(found[1])
+        return self.port > 0
+
+    def _runs(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        return True
+
 
 @contextmanager
 def start_service(
-    settings: Mapping[str, str], log: Path, *, removes_backgrounds: bool = False
+    environment: Mapping[str, str] | None = None,
+    *,
+    until: str | None = "/readyz",
+    patience: float = PATIENCE_SECONDS,
+    removes_backgrounds: bool = False,
+    **settings: object,
 ) -> Iterator[Service]:
-    """Starts the service on a free port, waits until it is ready, and stops it at the end.
+    """Starts the service on a free port, waits until ``until`` is answered, and stops it at the end.
 
-    Its log goes to a file, so that nothing blocks on a full pipe.
+    ``until`` of None does not wait. ``settings`` are named without their prefix; those of the person who runs
+    the tests do not count. The log goes to a file, so that nothing blocks on a full pipe, and at the end to
+    pytest, which shows it beside a test that fails.
     """
-    environment = {**os.environ, **settings}
-    with log.open("w") as output:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    named = {f"HELIOGRAPH_{name.upper()}": str(value) for name, value in settings.items()}
+    whole = {**own, **(environment or {}), **named}
+    with NamedTemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "heliograph", "serve", "--port", "0"],
-            env=environment,
+            env=whole,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=output,
-            text=True,
+            stderr=log,
         )
-    try:
-        port = _port(process, log)
-        _wait_until_ready(process, port, log)
-        yield Service(port, process, environment, removes_backgrounds)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _port(process: subprocess.Popen[str], log: Path) -> int:
-    """The port in the line with which the service announces itself."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        if match := re.search(r"http://\S+?:(\d+)", log.read_text()):
-            return int(match[1])
-        time.sleep(0.02)
-    raise AssertionError(f"The service did not start:\n{log.read_text()}")
-
-
-def _wait_until_ready(process: subprocess.Popen[str], port: int, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+        service = Service(process, whole, Path(log.name), removes_backgrounds)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except urllib.error.URLError:
-            time.sleep(0.05)
-    raise AssertionError(f"The service did not get ready:\n{log.read_text()}")
+            if until is not None:
+                service.wait_until_it_answers(until, patience=patience)
+            yield service
+            service.stop()
+        finally:
+            process.kill()
+            process.wait()
+            sys.stderr.write(service.log())

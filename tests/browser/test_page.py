@@ -208,10 +208,9 @@ def test_the_page_fits_a_telephone(browser: Browser, service: Service, samples: 
 
 
 def test_a_service_that_is_busy_is_asked_again(
-    browser: Browser, model_settings: dict[str, str], samples: Path, tmp_path: Path
+    browser: Browser, model_settings: dict[str, str], samples: Path
 ) -> None:
-    settings = {**model_settings, "HELIOGRAPH_MODELS": "kmnist", "HELIOGRAPH_MAX_IN_FLIGHT": "1"}
-    with start_service(settings, tmp_path / "log") as busy:
+    with start_service(model_settings, models="kmnist", max_in_flight=1) as busy:
         page = browser.new_page()
         statuses: list[int] = []
         page.on("response", lambda response: statuses.append(response.status))
@@ -229,8 +228,7 @@ def test_the_key_that_a_service_wants_is_asked_for_once(
     key, stored = create_key("browser", [Scope.PREDICT])
     keys = tmp_path / "keys.txt"
     keys.write_text(stored.line())
-    settings = {**model_settings, "HELIOGRAPH_MODELS": "kmnist", "HELIOGRAPH_API_KEYS_FILE": str(keys)}
-    with start_service(settings, tmp_path / "log") as guarded:
+    with start_service(model_settings, models="kmnist", api_keys_file=keys) as guarded:
         page = browser.new_page()
         page.goto(guarded.url)
         page.get_by_label("Key", exact=True).fill("hg_wrong")

@@ -14,6 +14,7 @@ import pytest
 
 from heliograph.serving.access import Scope, create_key, parse_keys
 from service import Service, start_service
+from tiny_packages import source, write_package
 
 Done: TypeAlias = subprocess.CompletedProcess[bytes]
 Run: TypeAlias = Callable[..., Done]
@@ -86,8 +87,7 @@ def test_a_server_that_wants_a_key_gets_it(model_settings: dict[str, str], tmp_p
     key, stored = create_key("cli", [Scope.PREDICT])
     (tmp_path / "keys.txt").write_text(stored.line())
     settings = {**model_settings, "HELIOGRAPH_MODELS": "kmnist"}
-    guard = {"HELIOGRAPH_API_KEYS_FILE": str(tmp_path / "keys.txt")}
-    with start_service({**settings, **guard}, tmp_path / "log") as guarded:
+    with start_service(settings, api_keys_file=tmp_path / "keys.txt") as guarded:
         question = ("classify", picture, "--model", "kmnist", "--server", guarded.url)
         without = run_command(*question, environment=settings)
         allowed = run_command(*question, environment={**settings, "HELIOGRAPH_API_KEY": key})
@@ -186,7 +186,8 @@ def test_what_cannot_be_had_fails_a_pull_by_name_and_not_that_of_the_default(
     run: Run, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    make_package(store / "far")
+    nowhere = source("download", address="https://127.0.0.1:1/far.onnx")
+    write_package(store, name="far", more=nowhere)
     settings = {"HELIOGRAPH_MODEL_DIR": str(store), "HELIOGRAPH_MODELS": "kmnist,far,nosuch"}
     default = run("models", "pull", "--default", **settings)
     assert default.returncode == 0, default.stderr
@@ -223,36 +224,3 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b"Usage" in done.stdout
-
-
-def make_package(folder: Path) -> None:
-    """A model whose weights are behind an address where nobody answers."""
-    folder.mkdir(parents=True)
-    (folder / "README.md").write_text("# Far\n")
-    (folder / "model.toml").write_text(
-        f"""
-        format = 1
-        name = "far"
-        version = "1"
-        task = "background-removal"
-        title = "Far"
-        description = "Far away."
-        licence = "Apache-2.0"
-        homepage = "https://example.org"
-        [input]
-        width = 32
-        height = 32
-        mean = [0.0, 0.0, 0.0]
-        std = [1.0, 1.0, 1.0]
-        [output]
-        meaning = "matte"
-        [[variants]]
-        precision = "fp32"
-        file = "far.onnx"
-        sha256 = "{64 * "0"}"
-        size_bytes = 1000
-        [[variants.sources]]
-        kind = "download"
-        address = "https://127.0.0.1:1/far.onnx"
-        """
-    )

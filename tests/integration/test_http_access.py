@@ -13,8 +13,8 @@ from heliograph.core import errors
 from heliograph.serving.access import Scope, create_key
 from heliograph.settings import read_settings
 from integration.applications import Application, application, check_problem
-from integration.processes import start
 from integration.tiny_models import colour_picture, write_models
+from service import start_service
 
 RED = colour_picture("red")
 EVERYWHERE = "0.0.0" + ".0"
@@ -117,9 +117,9 @@ async def test_the_operations_port_has_nothing_else(app: Application) -> None:
 
 
 def test_without_keys_it_refuses_to_listen_to_the_network(folder: Path) -> None:
-    server = start(folder, host=EVERYWHERE)
-    _, complaint = server.process.communicate(timeout=20)
-    assert server.process.returncode == 1
+    with start_service(model_dir=folder, models="colours", host=EVERYWHERE, until=None) as service:
+        assert service.process.wait(20) == 1
+        complaint = service.log()
     assert "HELIOGRAPH_API_KEYS_FILE" in complaint
     assert "Traceback" not in complaint
 

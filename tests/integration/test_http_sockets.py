@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from integration.processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
+from integration.raw_http import ask_once, read_answer, request_bytes
 from integration.tiny_models import colour_picture, write_models
+from service import Service, start_service, wait_for
 
 PICTURE = colour_picture("red")
 RED = request_bytes("/classify", PICTURE)
@@ -25,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    with serving(
-        folder,
+def server(folder: Path) -> Iterator[Service]:
+    with start_service(
+        model_dir=folder,
         models="colours,slow-colours",
         threads=1,
         ops_port=0,
@@ -39,7 +40,7 @@ def server(folder: Path) -> Iterator[Server]:
         yield running
 
 
-def counted(server: Server, name: str, **labels: str) -> float:
+def counted(server: Service, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have the labels."""
     return sum(
         sample.value
@@ -49,7 +50,7 @@ def counted(server: Server, name: str, **labels: str) -> float:
     )
 
 
-async def test_a_slow_body_is_refused_and_its_connection_closed(server: Server) -> None:
+async def test_a_slow_body_is_refused_and_its_connection_closed(server: Service) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(RED[:-10])
     answer = await read_answer(reader)
@@ -60,13 +61,13 @@ async def test_a_slow_body_is_refused_and_its_connection_closed(server: Server) 
     writer.close()
 
 
-async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Service) -> None:
     request = request_bytes("/classify", headers={"Content-Length": "100001", "Expect": "100-continue"})
     answer = await ask_once(server.port, request)
     assert (answer.status, json.loads(answer.body)["code"]) == (413, "request-too-large")
 
 
-async def test_an_endless_body_is_cut_off(server: Server) -> None:
+async def test_an_endless_body_is_cut_off(server: Service) -> None:
     chunk = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"
     head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await ask_once(server.port, head + 20 * chunk)
@@ -75,12 +76,12 @@ async def test_an_endless_body_is_cut_off(server: Server) -> None:
 
 
 @pytest.mark.parametrize("size", ["-1", "1e3", "1" * 5000, "5, 6"])
-async def test_a_senseless_length_is_a_bad_request(server: Server, size: str) -> None:
+async def test_a_senseless_length_is_a_bad_request(server: Service, size: str) -> None:
     answer = await ask_once(server.port, request_bytes("/classify", headers={"Content-Length": size}))
     assert answer.status in (400, 413)
 
 
-async def test_requests_in_a_row_on_one_connection(server: Server) -> None:
+async def test_requests_in_a_row_on_one_connection(server: Service) -> None:
     """Also sent all at once, and also after a refusal whose body was never read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(RED + request_bytes("/classify", b"x" * 100_001) + RED)
@@ -88,7 +89,7 @@ async def test_requests_in_a_row_on_one_connection(server: Server) -> None:
     writer.close()
 
 
-async def test_a_client_that_leaves_costs_no_engine_time(server: Server) -> None:
+async def test_a_client_that_leaves_costs_no_engine_time(server: Service) -> None:
     """One slow picture computes, one batch is formed ahead; the others wait, and their clients leave."""
     batches = counted(server, "heliograph_batch_size_sum", model="slow-colours")
     dropped = counted(server, "heliograph_entries_dropped_total", reason="cancelled")
@@ -110,11 +111,11 @@ async def test_a_client_that_leaves_costs_no_engine_time(server: Server) -> None
     assert counted(server, "heliograph_pictures_total", outcome="cancelled") >= left
 
 
-def _in_flight(server: Server) -> float:
+def _in_flight(server: Service) -> float:
     return counted(server, "heliograph_requests_in_flight")
 
 
-async def test_an_idle_connection_is_closed(server: Server) -> None:
+async def test_an_idle_connection_is_closed(server: Service) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     assert await asyncio.wait_for(_read_to_end(reader), 5) == b""
     writer.close()
@@ -127,7 +128,7 @@ async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_one_connection_too_many_is_closed_and_harms_no_other(server: Server) -> None:
+async def test_one_connection_too_many_is_closed_and_harms_no_other(server: Service) -> None:
     """The idle ones keep their place, and whoever was in before is still answered."""
     first, first_writer = await asyncio.open_connection("127.0.0.1", server.port)
     first_writer.write(RED)
@@ -145,7 +146,7 @@ async def test_one_connection_too_many_is_closed_and_harms_no_other(server: Serv
 def test_one_model_that_answers_is_enough_and_the_operations_port_has_the_probes(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with serving(folder, models="absent,colours", ops_port=port) as server:
+    with start_service(model_dir=folder, models="absent,colours", ops_port=port) as server:
         assert server.get("/readyz").json()["models"] == {"absent": "unavailable", "colours": "ready"}
         server.port = port
         assert server.status("/startupz") == 200
@@ -154,7 +155,7 @@ def test_one_model_that_answers_is_enough_and_the_operations_port_has_the_probes
 
 
 def test_without_a_model_that_answers_it_is_never_ready(folder: Path) -> None:
-    with serving(folder, models="absent", until="/startupz") as server:
+    with start_service(model_dir=folder, models="absent", until="/startupz") as server:
         probe = server.get("/readyz")
         assert (probe.status_code, probe.json()["status"]) == (503, "no-model")
         assert int(probe.headers["retry-after"]) >= 1

@@ -19,38 +19,9 @@ from heliograph.adapters.models.files import SourceFailed
 from heliograph.adapters.models.python_packages import installed_member, wheel_member, zip_member
 from heliograph.adapters.models.store import FolderStore
 from heliograph.core import errors
+from tiny_packages import source, write_package
 
 WEIGHTS = bytes(range(256)) * 4_000
-SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
-
-MODEL = f"""\
-format = 1
-name = "tiny"
-version = "1"
-task = "background-removal"
-title = "Tiny"
-description = "A model for tests."
-licence = "Apache-2.0"
-homepage = "https://example.org/"
-
-[input]
-width = 8
-height = 8
-mean = [0.0, 0.0, 0.0]
-std = [255.0, 255.0, 255.0]
-
-[output]
-meaning = "matte"
-
-[[variants]]
-precision = "fp32"
-file = "tiny.onnx"
-sha256 = "{SHA256}"
-size_bytes = {len(WEIGHTS)}
-
-[[variants.sources]]
-"""
-
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -114,15 +85,9 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Callable[[str], Path]:
-    def write(more: str) -> Path:
-        folder = tmp_path / "shipped" / "tiny"
-        folder.mkdir(parents=True)
-        (folder / "model.toml").write_text(MODEL + more)
-        return folder.parent
-
-    return write
+def write_shipped(folder: Path, kind: str, **values: str) -> Path:
+    """A catalogue of one model, ``tiny``, whose weights have this one source."""
+    return write_package(folder / "shipped", weights=WEIGHTS, more=source(kind, **values)).parent
 
 
 def pull(store: Path, shipped: Path, server: str) -> Path:
@@ -136,8 +101,8 @@ def pull(store: Path, shipped: Path, server: str) -> Path:
 
 
 @pytest.mark.parametrize("path", ["/good", "/moved"])
-def test_download_is_kept(server: str, package: Callable[[str], Path], tmp_path: Path, path: str) -> None:
-    shipped = package(f'kind = "download"\naddress = "https://example.org{path}"\n')
+def test_download_is_kept(server: str, tmp_path: Path, path: str) -> None:
+    shipped = write_shipped(tmp_path, "download", address=f"https://example.org{path}")
     assert pull(tmp_path / "store", shipped, server).read_bytes() == WEIGHTS
 
 
@@ -158,10 +123,8 @@ def test_download_is_kept(server: str, package: Callable[[str], Path], tmp_path:
         ("/lies", "announces 1,000,000,000,000,000,000 bytes"),
     ],
 )
-def test_failed_download_leaves_nothing(
-    server: str, package: Callable[[str], Path], tmp_path: Path, path: str, answer: str
-) -> None:
-    shipped = package(f'kind = "download"\naddress = "https://example.org{path}"\n')
+def test_failed_download_leaves_nothing(server: str, tmp_path: Path, path: str, answer: str) -> None:
+    shipped = write_shipped(tmp_path, "download", address=f"https://example.org{path}")
     with pytest.raises(errors.ModelUnavailable) as caught:
         pull(tmp_path / "store", shipped, server)
     first, line, last = caught.value.message.splitlines()
@@ -218,12 +181,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "wheels"
 
 
-def test_wheel_by_the_users_own_pip_settings(
-    index: Path, package: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_wheel_by_the_users_own_pip_settings(index: Path, tmp_path: Path) -> None:
     write_wheel(index)
-    shipped = package(
-        'kind = "python-package"\naddress = "tiny-weights==1.0"\nmember = "tiny_weights/tiny.onnx"\n'
+    shipped = write_shipped(
+        tmp_path, "python-package", address="tiny-weights==1.0", member="tiny_weights/tiny.onnx"
     )
     store = FolderStore(tmp_path / "store", shipped=shipped)
     with pytest.raises(errors.ModelUnavailable, match="tiny-weights is not installed"):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from integration.processes import Server, ask_once, read_answer, request_bytes, serving
+from integration.raw_http import ask_once, read_answer, request_bytes
 from integration.tiny_models import colour_picture, write_models
+from service import Service, start_service
 
 CLIENTS = 512
 LOAD_SECONDS = 3.0
@@ -43,7 +44,7 @@ async def insist(port: int, until: float, seen: Counter[str]) -> None:
         writer.transport.abort()
 
 
-async def watch_memory(server: Server, until: float) -> int:
+async def watch_memory(server: Service, until: float) -> int:
     most = 0
     while time.monotonic() < until:
         most = max(most, server.resident_bytes())
@@ -52,7 +53,7 @@ async def watch_memory(server: Server, until: float) -> int:
 
 
 async def test_512_clients_are_answered_or_told_when_to_come_back(folder: Path) -> None:
-    with serving(folder, models="busy-colours", threads=1) as server:
+    with start_service(model_dir=folder, models="busy-colours", threads=1) as server:
         assert (await ask_once(server.port, RED)).status == 200
         before = server.resident_bytes()
         seen: Counter[str] = Counter()
@@ -67,7 +68,7 @@ async def test_512_clients_are_answered_or_told_when_to_come_back(folder: Path) 
         await check_recovery(server)
 
 
-async def check_recovery(server: Server) -> None:
+async def check_recovery(server: Service) -> None:
     """Within two seconds after the crowd is gone a request is answered."""
     began = time.monotonic()
     answer = await ask_once(server.port, SMALL_RED)
@@ -79,7 +80,7 @@ async def check_recovery(server: Server) -> None:
 
 async def test_slow_uploads_do_not_stop_the_probes(folder: Path) -> None:
     """They hold every permit; probes need none, and pictures are refused rather than kept waiting."""
-    with serving(folder, max_in_flight=64) as server:
+    with start_service(model_dir=folder, models="colours", max_in_flight=64) as server:
         request = request_bytes("/classify", colour_picture("red"))
         uploads = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(64)]
         for _, writer in uploads:

@@ -43,11 +43,6 @@ def post(service: Service, path: str, data: bytes) -> Answer:
         return Answer(error.code, error.headers, error.read(), time.perf_counter() - started)
 
 
-def resident_bytes(service: Service) -> int:
-    text = Path(f"/proc/{service.process.pid}/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
-
-
 def settings_of(environment: Mapping[str, str]) -> Settings:
     return Settings(
         model_dir=Path(environment["HELIOGRAPH_MODEL_DIR"]),
@@ -120,11 +115,11 @@ def test_cut_outs_agree_with_people(data_folder: Path, model_settings: dict[str,
 def test_every_hard_file_gets_an_answer_or_a_problem(service: Service, data_folder: Path) -> None:
     files = sorted(path for path in (data_folder / "hard").rglob("*") if path.is_file())
     assert len(files) > 300
-    before = resident_bytes(service)
+    before = service.resident_bytes()
     highest, wrong = before, []
     for path in files:
         answer = post(service, "/classify", path.read_bytes())
-        highest = max(highest, resident_bytes(service))
+        highest = max(highest, service.resident_bytes())
         if answer.status not in (200, 400, 413, 415, 422) or answer.seconds > ANSWER_SECONDS:
             wrong.append((path.name, answer.status, round(answer.seconds, 2)))
         if answer.status != 200:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from integration.processes import Server, ask_once, read_answer, request_bytes, serving, wait_for
+from integration.raw_http import ask_once, read_answer, request_bytes
 from integration.tiny_models import colour_picture, write_models
+from service import Service, start_service, wait_for
 
 RED = request_bytes("/classify", colour_picture("red"))
 
@@ -24,8 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[Server]:
-    with serving(folder, drain_seconds=0.5) as running:
+def server(folder: Path) -> Iterator[Service]:
+    with start_service(model_dir=folder, models="colours", drain_seconds=0.5) as running:
         yield running
 
 
@@ -54,7 +55,7 @@ async def keep_asking(port: int, seen: Counter[str], *, keep_alive: bool) -> Non
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
-async def stop_under_load(server: Server, *, keep_alive: bool) -> Counter[str]:
+async def stop_under_load(server: Service, *, keep_alive: bool) -> Counter[str]:
     seen: Counter[str] = Counter()
     clients = [asyncio.create_task(keep_asking(server.port, seen, keep_alive=keep_alive)) for _ in range(8)]
     await asyncio.to_thread(wait_for, "load", lambda: seen["answered"] >= 100)
@@ -65,7 +66,9 @@ async def stop_under_load(server: Server, *, keep_alive: bool) -> Counter[str]:
 
 
 @pytest.mark.parametrize("keep_alive", [False, True])
-async def test_under_load_every_accepted_connection_gets_its_answer(server: Server, keep_alive: bool) -> None:
+async def test_under_load_every_accepted_connection_gets_its_answer(
+    server: Service, keep_alive: bool
+) -> None:
     began = time.monotonic()
     seen = await stop_under_load(server, keep_alive=keep_alive)
     assert not [what for what in seen if what.startswith("lost")], seen
@@ -75,7 +78,7 @@ async def test_under_load_every_accepted_connection_gets_its_answer(server: Serv
 
 async def test_a_request_that_arrives_late_on_an_accepted_connection_is_answered(folder: Path) -> None:
     """Half a second after the signal: the listener is closed by then."""
-    with serving(folder, drain_seconds=0.1) as server:
+    with start_service(model_dir=folder, models="colours", drain_seconds=0.1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         assert (await ask_once(server.port, RED)).status == 200  # accepted after the idle one
         server.process.send_signal(signal.SIGTERM)
@@ -90,7 +93,7 @@ async def test_a_request_that_arrives_late_on_an_accepted_connection_is_answered
 
 
 async def test_while_it_drains_it_is_not_ready_and_still_answers(folder: Path) -> None:
-    with serving(folder, drain_seconds=20) as server:
+    with start_service(model_dir=folder, models="colours", drain_seconds=20) as server:
         server.process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(wait_for, "not ready", lambda: server.status("/readyz") == 503)
         probe = server.get("/readyz")
@@ -100,7 +103,7 @@ async def test_while_it_drains_it_is_not_ready_and_still_answers(folder: Path) -
         assert (await ask_once(server.port, RED)).status == 200
 
 
-def test_an_upload_on_its_way_is_finished(server: Server) -> None:
+def test_an_upload_on_its_way_is_finished(server: Service) -> None:
     async def play() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(RED[:-20])
@@ -116,20 +119,22 @@ def test_an_upload_on_its_way_is_finished(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_server_stops_within_seconds(server: Server, number: int) -> None:
+def test_an_idle_server_stops_within_seconds(server: Service, number: int) -> None:
     began = time.monotonic()
     assert server.stop(number) == 0
     assert time.monotonic() - began < 4
 
 
 def test_a_second_ctrl_c_ends_at_once(folder: Path) -> None:
-    with serving(folder, drain_seconds=60) as server:
+    with start_service(model_dir=folder, models="colours", drain_seconds=60) as server:
         server.process.send_signal(signal.SIGINT)
         wait_for("not ready", lambda: server.status("/readyz") == 503)
         assert server.stop(signal.SIGINT) == -signal.SIGINT
 
 
 def test_a_stop_while_models_load_is_clean(folder: Path) -> None:
-    with serving(folder, models="slow-colours,colours", until="/livez", drain_seconds=0) as server:
+    with start_service(
+        model_dir=folder, models="slow-colours,colours", until="/livez", drain_seconds=0
+    ) as server:
         assert server.stop() == 0
-        assert not any("Traceback" in line for line in server.lines)
+        assert "Traceback" not in server.log()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+
+from tiny_packages import BUNDLED, CLASSIFIER, MODEL, write_package
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
@@ -27,12 +28,12 @@ def write_models(folder: Path) -> Path:
     """A store with `colours` (a classifier), `busy-colours` and `slow-colours` (the same, some 0.02 s and
     0.2 s a picture), `brightness` (a background remover: the bright is the subject) and `absent` (whose weights
     are nowhere)."""
-    _write(folder, "colours", _classifier(layers=0), task="classification")
-    _write(folder, "busy-colours", _classifier(layers=1), task="classification")
-    _write(folder, "slow-colours", _classifier(layers=SLOW_LAYERS), task="classification")
-    _write(folder, "brightness", _remover(), task="background-removal")
-    _write(folder, "absent", _classifier(layers=0), task="classification")
-    (folder / "absent" / "model.onnx").unlink()
+    _write(folder, "colours", _classifier(layers=0), CLASSIFIER)
+    _write(folder, "busy-colours", _classifier(layers=1), CLASSIFIER)
+    _write(folder, "slow-colours", _classifier(layers=SLOW_LAYERS), CLASSIFIER)
+    _write(folder, "brightness", _remover(), MODEL)
+    _write(folder, "absent", _classifier(layers=0), CLASSIFIER)
+    (folder / "absent" / "tiny.onnx").unlink()
     return folder
 
 
@@ -71,44 +72,11 @@ def _model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def _write(store: Path, name: str, model: onnx.ModelProto, *, task: str) -> None:
+def _write(store: Path, name: str, model: onnx.ModelProto, text: str) -> None:
     data = model.SerializeToString()
-    folder = store / name
-    folder.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(data)
-    classifies = task == "classification"
-    if classifies:
-        (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
-    (folder / "README.md").write_text(f"# {name}\n")
-    (folder / "model.toml").write_text(
-        f"""\
-format = 1
-name = "{name}"
-version = "1"
-task = "{task}"
-title = "{name}"
-description = "For tests."
-licence = "Apache-2.0"
-homepage = "https://example.org/"
-{'labels = "labels.txt"' if classifies else ""}
-max_batch = 4
-
-[input]
-width = {SIDE}
-height = {SIDE}
-mean = [0.0, 0.0, 0.0]
-std = [255.0, 255.0, 255.0]
-
-[output]
-meaning = "{"logits" if classifies else "matte"}"
-
-[[variants]]
-precision = "fp32"
-file = "model.onnx"
-sha256 = "{hashlib.sha256(data).hexdigest()}"
-size_bytes = {len(data)}
-
-[[variants.sources]]
-kind = "bundled"
-"""
-    )
+    sized = text.replace("= 8\n", f"= {SIDE}\n")
+    package = write_package(store, sized, name=name, weights=data, more=BUNDLED)
+    (package / "tiny.onnx").write_bytes(data)
+    (package / "README.md").write_text(f"# {name}\n")
+    if text == CLASSIFIER:
+        (package / "labels.txt").write_text("\n".join(LABELS) + "\n")

@@ -10,7 +10,7 @@ import pytest
 from heliograph.adapters.models import files
 from heliograph.adapters.models.store import FolderStore
 from heliograph.core import errors
-from unit.models.tiny_packages import BUNDLED, MODEL, SHA256, WEIGHTS, source, write_package
+from tiny_packages import BUNDLED, MODEL, SHA256, WEIGHTS, source, write_package
 
 WRONG = WEIGHTS[:-1] + b"!"
 

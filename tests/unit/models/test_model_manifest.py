@@ -10,7 +10,7 @@ from heliograph.adapters.models.catalogue import Catalogue, shipped_folder
 from heliograph.adapters.models.manifest import read_package
 from heliograph.core import errors
 from heliograph.core.models import Channels, Interpolation, Meaning, SourceKind, Task
-from unit.models.tiny_packages import BUNDLED, CLASSIFIER, MODEL, SHA256, WEIGHTS, source, write_package
+from tiny_packages import BUNDLED, CLASSIFIER, MODEL, SHA256, WEIGHTS, source, write_package
 
 
 def test_package_becomes_spec(tmp_path: Path) -> None:

@@ -51,10 +51,12 @@ def source(kind: str, **values: str) -> str:
     return "\n[[variants.sources]]\n" + "\n".join(lines) + "\n"
 
 
-def write_package(folder: Path, text: str = MODEL, *, name: str = "tiny", more: str = "") -> Path:
-    """The folder of a new package below ``folder``."""
+def write_package(
+    folder: Path, text: str = MODEL, *, name: str = "tiny", weights: bytes = WEIGHTS, more: str = ""
+) -> Path:
+    """The folder of a new package below ``folder``; it says what the weights are and does not have them."""
     package = folder / name
     package.mkdir(parents=True)
-    manifest = text.format(name=name, sha256=SHA256, size=len(WEIGHTS)) + more
-    (package / "model.toml").write_text(manifest)
+    sha256 = hashlib.sha256(weights).hexdigest()
+    (package / "model.toml").write_text(text.format(name=name, sha256=sha256, size=len(weights)) + more)
     return package
