@@ -17,7 +17,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Heliograph needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 serve"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Heliograph needs Python 3.11 or newer; $(PYTHON) is older or does not run. Name another one: make PYTHON=python3.12 serve"; exit 1; }
 	@echo "==> a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
 
@@ -92,7 +92,7 @@ check-wheels: $(DEV_READY)  ## every runtime dependency has wheels for Linux x86
 	@$(BIN)/python scripts/check_wheels.py
 
 .PHONY: train-characters
-train-characters:  ## train the KMNIST model again (DATA=folder with IDX or NPZ files, OUT=folder)
+train-characters:  ## train the KMNIST model again (DATA=folder of IDX or NPZ files, OUT=folder)
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "Say where: make train-characters DATA=folder OUT=folder"; exit 1; }
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
 	@.venv-train/bin/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/train.txt

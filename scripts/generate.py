@@ -58,7 +58,8 @@ def _default(field: FieldInfo) -> str:
 
 def errors_page() -> str:
     """``docs/errors.md``."""
-    rows = sorted((status_of(kind()), kind.code, kind) for kind in _error_kinds())
+    rows = [(status_of(kind()), kind.code, inspect.getdoc(kind)) for kind in _error_kinds()]
+    rows += [(status, code, "Refused by the router.") for status, code in HTTP_CODES.items()]
     lines = [
         NOTE.format(source="src/heliograph/core/errors.py"),
         "# Errors\n\nEvery error is an `application/problem+json` document (RFC 9457). `code` is stable: programs "
@@ -66,9 +67,8 @@ def errors_page() -> str:
         "`Retry-After` header.\n\n"
         "| status | code | meaning |\n|---|---|---|\n",
     ]
-    lines += [f"| {status} | `{code}` | {inspect.getdoc(kind)} |\n" for status, code, kind in rows]
-    lines += [f"| {status} | `{code}` | Refused by the router. |\n" for status, code in HTTP_CODES.items()]
-    return "".join(lines).replace(" ``retry_after_seconds`` (> 0) says when it may work.", "")
+    lines += [f"| {status} | `{code}` | {meaning} |\n" for status, code, meaning in sorted(rows)]
+    return "".join(lines)
 
 
 def _error_kinds() -> list[type[errors.HeliographError]]:

@@ -210,7 +210,9 @@ async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
         keep_alive_seconds=settings.keep_alive_seconds,
         max_connections=settings.max_connections,
         drain_seconds=settings.drain_seconds,
-        finish_seconds=settings.request_timeout_seconds + FINISH_MARGIN_SECONDS,
+        finish_seconds=settings.upload_timeout_seconds
+        + settings.request_timeout_seconds
+        + FINISH_MARGIN_SECONDS,
     )
     listeners = [listen(settings.host, settings.port)]
     if settings.ops_port is not None:
@@ -229,7 +231,7 @@ def _services(settings: Settings, keys: KeyRing, parts: Predicting) -> Services:
     from heliograph.api.services import Services
     from heliograph.api.uploads import UploadLimits
 
-    guarded_by_host = settings.on_loopback and not keys and settings.auth is not Auth.OFF
+    guarded_by_host = settings.on_loopback and not keys
     return Services(
         version=__version__,
         worker=settings.worker_name,

@@ -56,6 +56,12 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def default_worker_name() -> str:
+    """The host's name, as far as a header can carry it."""
+    name = "".join(character for character in socket.gethostname() if "!" <= character <= "~")
+    return name[:253] or "heliograph"
+
+
 def default_model_dir() -> Path:
     """``$XDG_DATA_HOME/heliograph/models``, by default below ``~/.local/share``."""
     data = os.environ.get("XDG_DATA_HOME")
@@ -75,7 +81,7 @@ class Settings(BaseSettings):
         description="One more port for /livez, /readyz, /startupz and /metrics alone; none by default.",
     )
     worker_name: str = Field(
-        default_factory=socket.gethostname,
+        default_factory=default_worker_name,
         pattern=r"^[\x21-\x7e]{1,253}$",
         description="How this process names itself in `Heliograph-Worker`; the host's name by default.",
     )
@@ -86,7 +92,7 @@ class Settings(BaseSettings):
         description="How long an idle connection stays open; longer than proxies keep theirs.",
     )
     max_connections: int = Field(
-        4096, ge=1, description="Connections open at the same time; above that requests are answered 503."
+        4096, ge=1, description="Connections open at the same time; one more is closed at once."
     )
 
     # Access
@@ -129,7 +135,9 @@ class Settings(BaseSettings):
 
     # Speed
     engine: EngineChoice = Field(
-        EngineChoice.AUTO, description="Runtime for the models; `auto` takes the one that is faster here."
+        EngineChoice.AUTO,
+        description="Runtime for the models. `auto` is ONNX Runtime; `openvino` needs the extra "
+        "`heliograph[openvino]`.",
     )
     threads: int | None = Field(
         None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ import httpx2
 
 from heliograph import bootstrap
 from heliograph.api.app import create_app, create_operations_app
+from heliograph.api.errors import HTTP_CODES
+from heliograph.api.openapi import build_document
+from heliograph.api.routes import ROUTES
 from heliograph.api.services import Services
 from heliograph.settings import read_settings
 
@@ -65,4 +71,16 @@ def check_problem(response: httpx2.Response, status: int, code: str) -> dict[str
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"] == f"urn:heliograph:problem:{code}"
     assert ("retry_after_seconds" in problem) <= ("retry-after" in response.headers)
+    assert code in HTTP_CODES.values() or f"`{code}`" in documented(response.request, status)
     return problem
+
+
+openapi = functools.cache(partial(build_document, "0"))
+
+
+def documented(request: httpx2.Request, status: int) -> str:
+    """What the OpenAPI document says of a status of the route that a request went to."""
+    path = request.url.path
+    spec = next(s for s in ROUTES if re.fullmatch(re.sub(r"{\w+}", "[^/]+", s.path), path))
+    operation = openapi()["paths"][spec.path][spec.method.lower()]
+    return str(operation["responses"].get(str(status), {}).get("description"))

@@ -93,27 +93,10 @@ def test_without_control_groups_the_scheduler_decides(group: str | None, tmp_pat
     root = tree(tmp_path, group, {})
     assert threads(root, processors=3) == 3
     assert threads(root, processors=0) == 1
-    assert machine.memory_limit_bytes(root=root) is None
 
 
 def test_affinity_below_the_quota_counts(tmp_path: Path) -> None:
     assert threads(tree(tmp_path, "0::/\n", {"cpu.max": "400000 100000"}), processors=2) == 2
-
-
-@pytest.mark.parametrize(
-    ("group", "files", "wanted"),
-    [
-        ("0::/\n", {"memory.max": "536870912\n"}, 536870912),
-        ("0::/\n", {"memory.max": "max\n"}, None),
-        ("0::/a\n", {"memory.max": "500", "a/memory.max": "900"}, 500),
-        ("4:memory:/docker/1f2e\n", {"memory/memory.limit_in_bytes": "1073741824"}, 1073741824),
-        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
-        ("0::/\n", {"memory.max": "0"}, None),
-        ("0::/\n", {"memory.max": "much"}, None),
-    ],
-)
-def test_memory(group: str, files: dict[str, str], wanted: int | None, tmp_path: Path) -> None:
-    assert machine.memory_limit_bytes(root=tree(tmp_path, group, files)) == wanted
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")

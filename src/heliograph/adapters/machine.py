@@ -1,16 +1,13 @@
-"""What this process may use of the machine: its threads and its memory, as its container limits them."""
+"""What this process may use of the machine: its threads, as its container limits them."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
-
-# Where no limit is set, version 1 answers the largest number of whole pages in 63 bits.
-_UNLIMITED_BYTES = 1 << 60
 
 
 def allowed_processors() -> int:
@@ -34,13 +31,6 @@ def available_threads(*, root: Path = ROOT, processors: Callable[[], int] = allo
     return max(1, min([processors(), *quotas]))
 
 
-def memory_limit_bytes(*, root: Path = ROOT) -> int | None:
-    """The smallest memory limit of this process's control groups, or None where there is none."""
-    texts = _read_all(root, "memory", ("memory.max", "memory.limit_in_bytes"))
-    limits = [int(text) for text in texts if text.isdecimal()]
-    return min((limit for limit in limits if 0 < limit < _UNLIMITED_BYTES), default=None)
-
-
 def _processor_quotas(root: Path) -> Iterator[float]:
     for group in _groups(root, "cpu"):
         quota, _, period = (_read(group / "cpu.max") or "").partition(" ")
@@ -50,11 +40,6 @@ def _processor_quotas(root: Path) -> Iterator[float]:
         # No limit is "max" in version 2 and "-1" in version 1: neither is a decimal number.
         if quota.isdecimal() and period.isdecimal() and int(period) > 0:
             yield int(quota) / int(period)
-
-
-def _read_all(root: Path, controller: str, names: Iterable[str]) -> list[str]:
-    found = (_read(group / name) for group in _groups(root, controller) for name in names)
-    return [text for text in found if text is not None]
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

@@ -42,7 +42,7 @@ STATUS: dict[type[errors.HeliographError], int] = {
 """Status of each error; of an error that is not in it, that of its nearest base."""
 
 HTTP_CODES = {404: "route-unknown", 405: "method-not-allowed"}
-"""Codes for what the router itself refuses."""
+"""Codes for what the router itself refuses; there is nothing else that it refuses."""
 
 
 def status_of(error: errors.HeliographError) -> int:
@@ -80,7 +80,7 @@ def problem_response(error: errors.HeliographError) -> Response:
 
 def http_problem_response(status: int, title: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal of the router (no such route, wrong method) as an answer."""
-    code = HTTP_CODES.get(status, "http")
+    code = HTTP_CODES.get(status, errors.HeliographError.code)
     problem = {"type": TYPE_PREFIX + code, "title": title, "status": status, "code": code, "detail": title}
     return _json_problem(problem, headers or {})
 

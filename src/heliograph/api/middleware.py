@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
@@ -56,6 +57,10 @@ class RequestEnvelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # the stop waits no longer: the client is told so, not dropped
+            if status or not self._is_draining():
+                raise
+            await problem_response(errors.ShuttingDown())(scope, receive, send_with_headers)
         except Exception:
             log.exception("This is a bug.", extra={"request_id": request_id, "path": scope["path"]})
             if status == 0:

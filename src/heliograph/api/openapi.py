@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
 
+from heliograph.api.access import SAFE_METHODS
 from heliograph.api.errors import PROBLEM_MEDIA_TYPE, status_of
 from heliograph.api.routes import ROUTES, RouteSpec
 from heliograph.api.uploads import BACKGROUND_IMAGE
@@ -24,7 +25,6 @@ stable `code`. Every answer says who gave it (`Heliograph-Worker`), where its ti
 its id (`X-Request-ID`; one that you send is kept)."""
 PICTURE = {"type": "string", "format": "binary"}
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/ProblemShape"}
-KEY_ERRORS = (errors.KeyMissing, errors.KeyInvalid, errors.ScopeMissing)
 
 
 def build_document(version: str) -> dict[str, Any]:
@@ -83,9 +83,9 @@ def _extra(spec: RouteSpec) -> dict[str, Any]:
 
 def _request_body(spec: RouteSpec) -> dict[str, Any]:
     fields: dict[str, Any] = {p.name: dict(p.schema) for p in spec.parameters}
-    form: dict[str, Any] = {"image": PICTURE, **fields}
     text: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
-    members: dict[str, Any] = {"image": text, **fields}
+    form: dict[str, Any] = {"image": _one_or_many(PICTURE, spec), **fields}
+    members: dict[str, Any] = {"image": _one_or_many(text, spec), **fields}
     if any(p.name == "background" for p in spec.parameters):
         form[BACKGROUND_IMAGE] = PICTURE
         members[BACKGROUND_IMAGE] = text
@@ -102,6 +102,20 @@ def _request_body(spec: RouteSpec) -> dict[str, Any]:
     }
 
 
+def _one_or_many(picture: dict[str, Any], spec: RouteSpec) -> dict[str, Any]:
+    return {"type": "array", "items": picture, "minItems": 1} if spec.many else picture
+
+
+def refusals(spec: RouteSpec) -> list[type[errors.HeliographError]]:
+    """Every error that a route may answer, those of the doors in front of it included."""
+    doors: list[type[errors.HeliographError]] = [errors.HostRefused]
+    if spec.method not in SAFE_METHODS:
+        doors.append(errors.OriginRefused)
+    if spec.scope is not None:
+        doors += [errors.KeyMissing, errors.KeyInvalid, errors.ScopeMissing]
+    return [*spec.errors, *doors]
+
+
 def _responses(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
     success: dict[str, Any] = {"description": "The answer"}
     if spec.answer is not None:
@@ -109,7 +123,9 @@ def _responses(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
     if spec.media_types:
         success["content"] = {media: {"schema": PICTURE} for media in spec.media_types}
     responses: dict[int | str, dict[str, Any]] = {200: success}
-    kinds = [*spec.errors, *(KEY_ERRORS if spec.scope is not None else ())]
+    if spec.unready:
+        responses[503] = {"description": "Not now", "model": spec.answer}
+    kinds = refusals(spec)
     for status in sorted({status_of(kind()) for kind in kinds}):
         codes = ", ".join(f"`{kind.code}`" for kind in kinds if status_of(kind()) == status)
         responses[status] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,13 +10,12 @@ from typing import TypeVar
 from heliograph.api.uploads import BACKGROUND_IMAGE, Upload
 from heliograph.core import errors
 from heliograph.core.models import Task
-from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat
+from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat, parse_colour
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 DEFAULT_TOP = 3
 MAX_TOP = 1000
-COLOUR_PATTERN = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +109,7 @@ def _read_choice(parameters: Mapping[str, str], name: str, default: Choice) -> C
 
 
 def _read_colour(text: str) -> tuple[int, int, int]:
-    match = COLOUR_PATTERN.fullmatch(text.strip())
-    if match is None:
+    colour = parse_colour(text)
+    if colour is None:
         raise errors.ParameterInvalid("`background` must be a colour such as `#ffffff`.")
-    digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
-    red, green, blue = bytes.fromhex(digits)
-    return red, green, blue
+    return colour

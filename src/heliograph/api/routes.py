@@ -1,4 +1,4 @@
-"""The table of everything that is answered: path, method, handler, who may, and how it is documented."""
+"""The table of the API: path, method, handler, who may, and how it is documented. The web page is in ``page``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ PICTURE_ERRORS: tuple[type[errors.HeliographError], ...] = (
     errors.ModelUnknown,
     errors.ModelTaskMismatch,
     errors.ModelUnavailable,
+    errors.ModelInvalid,
     errors.Overloaded,
     errors.ShuttingDown,
     errors.DeadlineExceeded,
@@ -51,6 +52,8 @@ class RouteSpec:
     answer: type[BaseModel] | None = None
     media_types: Sequence[str] = ()
     takes_pictures: bool = False
+    many: bool = False
+    unready: bool = False
     parameters: Sequence[parameters.Parameter] = ()
     errors: Sequence[type[errors.HeliographError]] = ()
 
@@ -90,6 +93,7 @@ PREDICTION_ROUTES = (
         answer=schemas.PredictionShape,
         media_types=("image/png", "image/webp"),
         takes_pictures=True,
+        many=True,
         parameters=tuple(chain.from_iterable(parameters.PREDICT.values())),
         errors=PICTURE_ERRORS,
     ),
@@ -132,6 +136,7 @@ PROBE_ROUTES = (
         method="GET",
         handler=health.ready,
         scope=None,
+        unready=True,
         summary="Whether it makes sense to send requests now; 503 while not",
         tag="Operations",
         answer=schemas.HealthShape,
@@ -141,6 +146,7 @@ PROBE_ROUTES = (
         method="GET",
         handler=health.started,
         scope=None,
+        unready=True,
         summary="Whether every model has been loaded or given up; 503 while not",
         tag="Operations",
         answer=schemas.HealthShape,

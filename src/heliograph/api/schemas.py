@@ -1,4 +1,4 @@
-"""The shapes of JSON answers: the source of the OpenAPI document, and what handlers return."""
+"""The shapes of JSON answers: the source of the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def _from_base64(key: str, text: object) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError):
         raise errors.RequestMalformed(f"`{key}` is not valid base64.") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from heliograph.cli.pictures import PictureSource
     from heliograph.core.predictions import CutoutOptions
 
-COLOUR = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII | re.IGNORECASE)
 
 Format: TypeAlias = Literal["png", "webp"]
 
@@ -86,12 +84,11 @@ def _options(file_format: Format, mask: bool, background: str | None, *, most: i
 def _background(text: str, *, most: int) -> tuple[int, int, int] | bytes:
     from heliograph.cli.pictures import PictureSource
     from heliograph.core import errors
+    from heliograph.core.predictions import parse_colour
 
-    match = COLOUR.fullmatch(text)
-    if match is not None:
-        digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
-        red, green, blue = bytes.fromhex(digits)
-        return red, green, blue
+    colour = parse_colour(text)
+    if colour is not None:
+        return colour
     try:
         return PictureSource(text, Path(text)).read(most=most)
     except errors.PictureMissing as error:

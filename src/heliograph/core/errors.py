@@ -51,7 +51,7 @@ def excerpt(text: object) -> str:
 
 
 class HeliographError(Exception):
-    """Base of every error that Heliograph raises on purpose."""
+    """Something went wrong that is not the request's fault; the log says what. Base of all errors."""
 
     code: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong on our side"

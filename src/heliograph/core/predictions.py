@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -92,6 +93,19 @@ class CutoutOptions:
     output: CutoutOutput = CutoutOutput.CUTOUT
     format: PictureFormat = PictureFormat.PNG
     background: tuple[int, int, int] | bytes | None = None
+
+
+COLOUR_PATTERN = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII | re.IGNORECASE)
+
+
+def parse_colour(text: str) -> tuple[int, int, int] | None:
+    """The (red, green, blue) of ``#rrggbb`` or ``#rgb``, with or without the ``#``; None for other text."""
+    match = COLOUR_PATTERN.fullmatch(text.strip())
+    if match is None:
+        return None
+    digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
 
 def most_likely(

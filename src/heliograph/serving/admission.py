@@ -42,7 +42,6 @@ class Admission:
         self._clock = clock
         self._in_flight = 0
         self._body_bytes = 0
-        self._closed = False
         self._last_answer: float | None = None
         self._seconds_between_answers = 0.1
 
@@ -56,11 +55,8 @@ class Admission:
         """A permit for one request, given back when the context ends.
 
         Raises:
-            ShuttingDown: after `close`.
             Overloaded: as many are in flight as is allowed.
         """
-        if self._closed:
-            raise errors.ShuttingDown(retry_after_seconds=RETRY_AFTER_RANGE[0])
         if self._in_flight >= self._max_in_flight:
             raise errors.Overloaded(
                 f"{self._in_flight} requests are in flight, which is the limit.",
@@ -90,10 +86,6 @@ class Admission:
         """When half of what is in flight will be done, at the rate of the latest answers."""
         low, high = RETRY_AFTER_RANGE
         return min(high, max(low, self._in_flight * self._seconds_between_answers / 2))
-
-    def close(self) -> None:
-        """Refuses every later request with `ShuttingDown`."""
-        self._closed = True
 
     def _note_answer(self) -> None:
         now = self._clock()

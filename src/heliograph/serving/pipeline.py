@@ -46,6 +46,13 @@ class _Prepared:
     pixels: int
     decode_seconds: float
 
+    def hand_over(self) -> Picture:
+        """The picture, which is not held here any more."""
+        picture, self.picture = self.picture, None
+        if picture is None:
+            raise RuntimeError("This is a bug: a cut-out was prepared without its picture.")
+        return picture
+
 
 @dataclass(slots=True, eq=False)
 class _Deferred:
@@ -112,15 +119,16 @@ class Pipeline:
         self, prepared: _Prepared, row: Float32Array, options: CutoutOptions, timings: Timings
     ) -> EncodedPicture:
         """The answer. The thread gives the pixels back: cancelled, it still has the picture until it ends."""
-        picture = prepared.picture
-        if picture is None:
-            raise RuntimeError("This is a bug: a cut-out was prepared without its picture.")
+        picture = prepared.hand_over()
+        header = picture.header
+        pictures = [picture]
+        del picture  # the codec shall be the last to hold it, so that it can let go of it
 
         def encode() -> tuple[bytes, float]:
             started = self._shop.clock()
             try:
                 matte = matte_of(row, self.spec.output)
-                encoded = self._shop.imaging.cut_out(picture, matte, options)
+                encoded = self._shop.imaging.cut_out(pictures.pop(), matte, options)
             finally:
                 self._release(prepared)
             return encoded, self._shop.clock() - started
@@ -133,8 +141,8 @@ class Pipeline:
         return EncodedPicture(
             data=file,
             media_type=options.format.media_type,
-            width=picture.header.width,
-            height=picture.header.height,
+            width=header.width,
+            height=header.height,
             timings=timings,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from heliograph.core.pictures import Float32Array
 from heliograph.core.ports import Clock, Engine
 from heliograph.serving.batcher import Entry, Outcome, Reply
 from heliograph.serving.threads import WorkerThreads
+
+log = logging.getLogger(__name__)
 
 
 class EngineStreams:
@@ -61,6 +64,7 @@ class EngineStreams:
             return list(self._engine.run(np.stack(tensors)))
         except Exception as error:
             if len(tensors) == 1:
+                log.error("engine failed", extra={"engine": self._engine.name}, exc_info=error)
                 return [_engine_error(error)]
         return [self._run_together([tensor])[0] for tensor in tensors]
 

@@ -10,7 +10,14 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from heliograph.api.connections import HEAD_SECONDS, STALL_SECONDS, Connection
+from heliograph.api.connections import (
+    HEAD_SECONDS,
+    MAX_HEAD_BYTES,
+    REST_SECONDS,
+    STALL_BYTES,
+    STALL_SECONDS,
+    Connection,
+)
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -29,6 +36,9 @@ class Transport(asyncio.Transport):
     def abort(self) -> None:
         self.aborted = True
 
+    def write(self, data: object) -> None:
+        """What is written is not looked at."""
+
     def close(self) -> None:
         self.abort()
 
@@ -37,11 +47,17 @@ class Transport(asyncio.Transport):
 
 
 def connect(
-    max_connections: int | None = None, state: ServerState | None = None
+    max_connections: int | None = None, state: ServerState | None = None, *, answers_at_once: bool = False
 ) -> tuple[Connection, Transport]:
     async def app(
-        scope: object, receive: Callable[[], Coroutine[object, object, object]], send: object
+        scope: object,
+        receive: Callable[[], Coroutine[object, object, object]],
+        send: Callable[[dict[str, object]], Coroutine[object, object, None]],
     ) -> None:
+        if answers_at_once:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         await receive()
         await receive()  # the client goes away
 
@@ -87,6 +103,43 @@ def test_trickling_a_head_does_not_prolong_it() -> None:
     in_fake_time(scenario)
 
 
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"GET /", b"x" * 1000),
+        (HEAD + b"X: ", b"x" * 1000),
+        (HEAD, b"x: y\r\n" * 100),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n" * 100),
+    ],
+    ids=["address", "value", "fields", "trailers"],
+)
+def test_a_head_without_end_is_not_kept(start: bytes, piece: bytes) -> None:
+    async def scenario() -> None:
+        connection, transport = connect()
+        connection.data_received(start)
+        for _ in range(2 * MAX_HEAD_BYTES // len(piece)):
+            if not transport.aborted:
+                connection.data_received(piece)
+        assert transport.aborted
+        connection.connection_lost(None)
+        await asyncio.sleep(0)
+
+    in_fake_time(scenario)
+
+
+def test_a_body_that_trickles_on_after_its_answer_ends() -> None:
+    async def scenario() -> None:
+        connection, transport = connect(answers_at_once=True)
+        connection.data_received(HEAD + b"Content-Length: 1000\r\n\r\n")
+        for _ in range(int(REST_SECONDS) + 1):
+            await asyncio.sleep(1)
+            if not transport.aborted:
+                connection.data_received(b"x")
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
 def test_a_reader_that_takes_nothing_is_cut_off() -> None:
     async def scenario() -> None:
         connection, transport = connect()
@@ -104,11 +157,11 @@ def test_a_slow_reader_that_takes_something_is_not() -> None:
     async def scenario() -> None:
         connection, transport = connect()
         connection.data_received(HEAD + b"\r\n")
-        transport.left = 1000
+        transport.left = 100 * STALL_BYTES
         connection.pause_writing()
         for _ in range(10):
             await asyncio.sleep(STALL_SECONDS / 2)
-            transport.left -= 1
+            transport.left -= STALL_BYTES
         assert not transport.aborted
         connection.resume_writing()
         await asyncio.sleep(10 * STALL_SECONDS)

@@ -57,13 +57,6 @@ def test_bytes_are_bounded_over_all_requests_and_freed_with_the_permit() -> None
         third.hold(100)
 
 
-def test_a_closed_door_says_so() -> None:
-    door = admission()
-    door.close()
-    with pytest.raises(errors.ShuttingDown), door.admit():
-        pass
-
-
 @pytest.mark.parametrize(("gap", "low", "high"), [(0.0, 1, 1), (0.5, 4, 10), (100.0, 30, 30)])
 def test_the_time_to_come_back_follows_the_rate_of_answers(gap: float, low: float, high: float) -> None:
     """40 in flight, an answer each ``gap`` seconds: half of them are done after 20 gaps, within 1 to 30 s."""

@@ -9,7 +9,6 @@ of pictures belongs here.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from heliograph.core import errors
 from heliograph.core.ports import EngineLoader
@@ -17,11 +16,6 @@ from heliograph.core.ports import EngineLoader
 AUTO = "auto"
 DEFAULT = "onnxruntime"
 NAMES = ("onnxruntime", "openvino")
-
-
-def available() -> tuple[str, ...]:
-    """The engines whose runtime is installed; none is imported."""
-    return tuple(name for name in NAMES if find_spec(name) is not None)
 
 
 def loader(name: str = AUTO) -> EngineLoader:

@@ -41,16 +41,22 @@ class PictureCodec:
 
     def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
         """See `Imaging.cut_out`."""
+        canvas = [self._canvas(picture, matte, options)]
+        del picture  # where the caller has let go of it too, its pixels make room for the file
+        return cutouts.encode(canvas.pop(), options.format)
+
+    def _canvas(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> UInt8Array:
+        """The pixels of the answer: grey, BGR or BGRA."""
         alpha = cutouts.opacity(picture, matte)
         if options.output is CutoutOutput.MASK:
-            return cutouts.encode(alpha, options.format)
+            return alpha
         if options.background is None:
-            return cutouts.encode(cutouts.transparent(picture.rgb, alpha), options.format)
+            return cutouts.transparent(picture.rgb, alpha)
         background = options.background
         if isinstance(background, bytes):
             ground = self._background(background, width=alpha.shape[1], height=alpha.shape[0])
-            return cutouts.encode(cutouts.composite(picture.rgb, alpha, ground), options.format)
-        return cutouts.encode(cutouts.composite(picture.rgb, alpha, background), options.format)
+            return cutouts.composite(picture.rgb, alpha, ground)
+        return cutouts.composite(picture.rgb, alpha, background)
 
     def _background(self, data: bytes, *, width: int, height: int) -> UInt8Array:
         """A background picture, scaled to cover what it is put behind."""
