@@ -19,7 +19,8 @@ log = logging.getLogger("heliograph.access")
 
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
-"""Asked every few seconds by machines: counted, logged only when they fail."""
+"""Asked every few seconds by machines: counted, not logged unless they are refused or broken."""
+USUAL_STATUSES = frozenset({200, 503})
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -80,7 +81,7 @@ class RequestEnvelope:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.request_answered(route, method, status, seconds)
-        if route in QUIET_ROUTES and status < 400:
+        if route in QUIET_ROUTES and status in USUAL_STATUSES:
             return
         log.info(
             "request",
