@@ -7,6 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +23,33 @@ QUIET_ROUTES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
 """Asked every few seconds by machines: counted, not logged unless they are refused or broken."""
 USUAL_STATUSES = frozenset({200, 503})
 UNMATCHED = "unmatched"
+DISCARD_SECONDS = 2.0
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestBody:
+    """A request's body, of which something may be left when the answer is there.
+
+    A connection that is closed with bytes unread is reset, and the reset may overtake the answer.
+    """
+
+    def __init__(self, headers: Headers, receive: Receive) -> None:
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self.unread = has_body and "expect" not in headers
+        self._receive = receive
+
+    async def receive(self) -> Message:
+        """The next message of the server."""
+        message = await self._receive()
+        self.unread = message["type"] == "http.request" and bool(message.get("more_body"))
+        return message
+
+    async def discard(self) -> None:
+        """Reads what is left, for `DISCARD_SECONDS` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while self.unread:
+                    await self.receive()
 
 
 class RequestEnvelope:
@@ -46,7 +73,9 @@ class RequestEnvelope:
             await self._app(scope, receive, send)
             return
         started = self._clock()
-        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get("x-request-id"))
+        body = RequestBody(headers, receive)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -54,10 +83,14 @@ class RequestEnvelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._add_headers(MutableHeaders(scope=message), request_id)
+            elif body.unread and not message.get("more_body") and self._closes(scope, headers):
+                await send({**message, "more_body": True})
+                await body.discard()
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, body.receive, send_with_headers)
         except asyncio.CancelledError:  # the stop waits no longer: the client is told so, not dropped
             if status or not self._is_draining():
                 raise
@@ -68,6 +101,14 @@ class RequestEnvelope:
                 await problem_response(errors.HeliographError())(scope, receive, send_with_headers)
         finally:
             self._note(scope, request_id, status, self._clock() - started)
+
+    def _closes(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the connection ends with this answer."""
+        return (
+            self._is_draining()
+            or scope["http_version"] == "1.0"
+            or headers.get("connection", "").lower() == "close"
+        )
 
     def _add_headers(self, headers: MutableHeaders, request_id: str) -> None:
         headers["X-Request-ID"] = request_id

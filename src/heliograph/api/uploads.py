@@ -30,6 +30,8 @@ MARKS_PER_PICTURE = 4
 """Brackets and commas of one picture in JSON: one that parts it from the next, one in a ``data:`` URL; and as
 many to spare."""
 LARGE_BODY_BYTES = 1_000_000
+IDLE_SECONDS = 10.0
+"""A body that pauses for so long is given up: it holds one of the permits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +93,21 @@ async def _read_body(request: Request, limits: UploadLimits, permit: Permit) -> 
         raise _too_large(limits)
     chunks: list[bytes] = []
     size = 0
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limits.timeout_seconds
     try:
-        async with asyncio.timeout(limits.timeout_seconds):
+        async with asyncio.timeout(min(limits.timeout_seconds, IDLE_SECONDS)) as patience:
             async for chunk in request.stream():
+                patience.reschedule(min(end, loop.time() + IDLE_SECONDS))
                 size += len(chunk)
                 if size > limits.max_bytes:
                     raise _too_large(limits)
                 permit.hold(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise errors.RequestTooSlow(f"The body did not arrive within {limits.timeout_seconds:g} s.") from None
+        raise errors.RequestTooSlow(
+            f"The body did not arrive within {limits.timeout_seconds:g} s, or paused for {IDLE_SECONDS:g} s."
+        ) from None
     return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
 

@@ -12,6 +12,7 @@ from heliograph.core import errors
 from heliograph.core.ports import Clock
 
 RETRY_AFTER_RANGE = (1.0, 30.0)
+WAITING_BUDGETS = 2
 SMOOTHING = 0.1
 """Weight of the newest answer in the average time between answers."""
 
@@ -100,7 +101,7 @@ class PixelBudget:
     """Bounds the pixels that are decoded in memory at the same time, first come, first served.
 
     `try_take` may be called in any thread, `take` only in the event loop, `give_back` in both.
-    A picture larger than the whole budget is let through when it is alone.
+    A picture larger than the whole budget is let through when it is alone. What waits is bounded too.
     """
 
     def __init__(self, pixels: int) -> None:
@@ -118,11 +119,17 @@ class PixelBudget:
             return True
 
     async def take(self, pixels: int) -> None:
-        """Waits until ``pixels`` are free and takes them. Cancelled, it takes nothing."""
+        """Waits until ``pixels`` are free and takes them. Cancelled, it takes nothing.
+
+        Raises:
+            Overloaded: `WAITING_BUDGETS` times the budget wait already.
+        """
         if self.try_take(pixels):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._lock:
+            if sum(waiting for waiting, _ in self._waiting) >= WAITING_BUDGETS * self._limit:
+                raise errors.Overloaded("Too many large pictures wait to be decoded.", retry_after_seconds=5)
             self._waiting.append((pixels, turn))
         self._wake()  # something may have been given back in between
         try:

@@ -28,6 +28,9 @@ from heliograph.core.pictures import Float32Array
 from heliograph.core.ports import Clock
 
 PREFETCHED_BATCHES = 1
+CAUTION = 2.0
+"""A new entry is taken if it could wait so many times as long as expected: expectations are of the past."""
+OVERTAKEN = "The picture's turn did not come in time."
 TIMER_SECONDS = 0.001
 """How early an event loop's timer may fire; a batch that is due in less is due, else it would spin on the timer."""
 SMOOTHING = 0.2
@@ -52,6 +55,12 @@ class Entry:
     enqueued_at: float
     future: asyncio.Future[Reply] = field(repr=False)
     queued: bool = True
+    started: bool = False
+    """Whether an engine began with it; set in the engine's thread."""
+
+    def expire(self) -> None:
+        """Its deadline is there: too slow if an engine is at it, else there was too much before it."""
+        self.resolve(errors.DeadlineExceeded() if self.started else errors.Overloaded(OVERTAKEN))
 
     def resolve(self, outcome: Reply | errors.HeliographError) -> None:
         """Gives the reply, unless nobody waits any more."""
@@ -79,12 +88,16 @@ class OnDrop(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRules:
-    """How batches are formed. ``streams`` batches run at once; ``max_waiting`` bounds the queue."""
+    """How batches are formed. ``streams`` batches run at once; ``max_waiting`` bounds the queue.
+
+    ``seconds_per_picture`` is what to expect until batches have been timed.
+    """
 
     max_batch: int = 4
     max_wait_seconds: float = 0.005
     streams: int = 1
     max_waiting: int = 1024
+    seconds_per_picture: float = 0.0
 
 
 class Batcher:
@@ -98,7 +111,7 @@ class Batcher:
         self._waiting: deque[Entry] = deque()
         self._running: dict[asyncio.Task[None], int] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._seconds_per_picture = 0.0
+        self._seconds_per_picture = rules.seconds_per_picture
         self._stopping = False
 
     @property
@@ -116,12 +129,12 @@ class Batcher:
 
         Raises:
             ShuttingDown: after `stop`.
-            Overloaded: the queue is full, or its wait ends after ``deadline``.
+            Overloaded: the queue is full, or its wait may end after ``deadline``.
         """
         if self._stopping:
             raise errors.ShuttingDown
         wait = self.expected_wait_seconds()
-        if len(self._waiting) >= self._rules.max_waiting or self._clock() + wait > deadline:
+        if len(self._waiting) >= self._rules.max_waiting or self._clock() + CAUTION * wait > deadline:
             raise errors.Overloaded(
                 f"{len(self._waiting)} pictures wait for this model; a new one would wait {wait:.1f} s.",
                 retry_after_seconds=max(1.0, wait / 2),
@@ -131,15 +144,15 @@ class Batcher:
         """The engine's output for one tensor. Cancelling it drops the entry.
 
         Raises:
-            Overloaded, ShuttingDown: see `check_capacity`.
-            DeadlineExceeded: the answer was not there at ``deadline``.
+            Overloaded, ShuttingDown: see `check_capacity`; its turn may also not come in time.
+            DeadlineExceeded: an engine was at it at ``deadline``.
             EngineFailed: the engine failed on this tensor alone.
         """
         self.check_capacity(deadline)
         loop = asyncio.get_running_loop()
         now = self._clock()
         entry = Entry(tensor, deadline, now, loop.create_future())
-        expiry = loop.call_later(max(0.0, deadline - now), entry.resolve, errors.DeadlineExceeded())
+        expiry = loop.call_later(max(0.0, deadline - now), entry.expire)
         self._waiting.append(entry)
         self._pump()
         try:
@@ -210,7 +223,7 @@ class Batcher:
     def _drop(self, entry: Entry) -> None:
         """Counts an entry that costs no engine time; one that nobody gave up is told of its deadline."""
         self._on_drop("cancelled" if entry.future.cancelled() else "expired")
-        entry.resolve(errors.DeadlineExceeded())
+        entry.expire()
 
     async def _finish(self, batch: list[Entry]) -> None:
         """Runs one batch and hands out its replies, whatever happens."""

@@ -84,7 +84,7 @@ class Pipeline:
         """
         timings = Timings()
         with _Outcome(self._shop.metrics, self.spec, timings):
-            async with _until(deadline, self._shop.clock):
+            async with _until(deadline, self._shop.clock, errors.Overloaded):
                 prepared = await self._prepare(data, None, timings, deadline)
             reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
             timings.queue += reply.queue_seconds
@@ -103,7 +103,7 @@ class Pipeline:
         """
         timings = Timings()
         with _Outcome(self._shop.metrics, self.spec, timings):
-            async with _until(deadline, self._shop.clock):
+            async with _until(deadline, self._shop.clock, errors.Overloaded):
                 prepared = await self._prepare(data, options, timings, deadline)
             try:
                 reply = await self._batcher.submit(prepared.tensor, deadline=deadline)
@@ -112,7 +112,7 @@ class Pipeline:
                 raise
             timings.queue += reply.queue_seconds
             timings.infer = reply.infer_seconds
-            async with _until(deadline, self._shop.clock):
+            async with _until(deadline, self._shop.clock, errors.DeadlineExceeded):
                 return await self._encode(prepared, reply.row, options, timings)
 
     async def _encode(
@@ -233,10 +233,13 @@ class _Outcome:
 
 
 @asynccontextmanager
-async def _until(deadline: float, clock: Clock) -> AsyncIterator[None]:
-    """Ends what runs inside with `DeadlineExceeded` at a deadline in the clock's seconds."""
+async def _until(deadline: float, clock: Clock, error: type[errors.HeliographError]) -> AsyncIterator[None]:
+    """Ends what runs inside with an error at a deadline in the clock's seconds.
+
+    Before the engine that is `Overloaded`: nothing but other pictures can have held this one up so long.
+    """
     try:
         async with asyncio.timeout(max(0.0, deadline - clock())):
             yield
     except TimeoutError:
-        raise errors.DeadlineExceeded from None
+        raise error from None

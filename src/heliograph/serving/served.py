@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
 from heliograph.core.ports import Engine, EngineLoader, EngineOptions, ModelFile, ModelStore
@@ -204,7 +206,7 @@ class ServedModels:
         for model in self:
             started = self._shop.clock()
             try:
-                file, engine = await loop.run_in_executor(self._loading, self._load_one, model)
+                file, engine, seconds = await loop.run_in_executor(self._loading, self._load_one, model)
             except errors.HeliographError as error:
                 log.warning(error.message, extra={"model": model.reference})
                 model.settle(error)
@@ -212,13 +214,17 @@ class ServedModels:
                 log.exception("model failed to load", extra={"model": model.reference})
                 model.settle(errors.ModelInvalid(f"{model.reference}: {errors.excerpt(error)}"))
             else:
-                loaded = self._assemble(file, engine)
+                loaded = self._assemble(file, engine, seconds)
                 model.settle(loaded)
                 self._announce(model, loaded.plan, self._shop.clock() - started)
 
-    def _load_one(self, model: ServedModel) -> tuple[ModelFile, Engine]:
+    def _load_one(self, model: ServedModel) -> tuple[ModelFile, Engine, float]:
+        """In a thread: the model's file and engine, and the seconds that one picture takes."""
         file = self._store.find(model.reference)
-        return file, self._load(file, self._options(file.spec))
+        engine = self._load(file, self._options(file.spec))
+        started = self._shop.clock()
+        engine.run(np.zeros((1, *file.spec.input.shape), np.float32))
+        return file, engine, self._shop.clock() - started
 
     def _options(self, spec: ModelSpec) -> EngineOptions:
         return EngineOptions(
@@ -227,7 +233,7 @@ class ServedModels:
             max_batch=min(spec.max_batch, self._rules.max_batch or spec.max_batch),
         )
 
-    def _assemble(self, file: ModelFile, engine: Engine) -> Loaded:
+    def _assemble(self, file: ModelFile, engine: Engine, seconds_per_picture: float) -> Loaded:
         spec, options, shop = file.spec, self._options(file.spec), self._shop
         streams = EngineStreams(
             engine,
@@ -242,6 +248,7 @@ class ServedModels:
                 max_wait_seconds=self._rules.max_wait_seconds,
                 streams=options.streams,
                 max_waiting=self._rules.max_waiting,
+                seconds_per_picture=seconds_per_picture,
             ),
             clock=shop.clock,
             on_drop=partial(shop.metrics.entries_dropped, spec.name),

@@ -45,6 +45,8 @@ class EngineStreams:
         alive = [i for i, e in enumerate(entries) if not e.future.done() and e.deadline > started]
         if not alive:
             return outcomes
+        for i in alive:
+            entries[i].started = True
         rows = self._run_together([entries[i].tensor for i in alive])
         seconds = self._clock() - started
         self._on_batch(len(alive), seconds)

@@ -115,6 +115,25 @@ def test_a_picture_larger_than_the_budget_passes_alone() -> None:
     in_fake_time(play)
 
 
+def test_what_waits_for_pixels_is_bounded_too() -> None:
+    async def play() -> None:
+        budget = PixelBudget(10)
+        assert budget.try_take(10)
+        waiting = [asyncio.create_task(budget.take(10)) for _ in range(2)]
+        await asyncio.sleep(1)
+        with pytest.raises(errors.Overloaded):
+            await budget.take(1)
+        budget.give_back(10)
+        await waiting[0]
+        third = asyncio.create_task(budget.take(1))
+        for _ in range(2):
+            budget.give_back(10)
+            await asyncio.sleep(1)
+        await asyncio.gather(*waiting, third)
+
+    in_fake_time(play)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
@@ -150,7 +169,7 @@ def test_every_schedule_of_takers_leaves_the_budget_whole(
                 asyncio.get_running_loop().call_later(cancelled_at, task.cancel)
             tasks.append(task)
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            assert outcome is None or isinstance(outcome, asyncio.CancelledError)
+            assert outcome is None or isinstance(outcome, asyncio.CancelledError | errors.Overloaded)
         assert budget.try_take(10)
         assert not budget.try_take(1)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.core import errors
-from heliograph.serving.batcher import Batcher, BatchRules, Entry, Outcome, Reply
+from heliograph.serving.batcher import OVERTAKEN, Batcher, BatchRules, Entry, Outcome, Reply
 from unit.serving.schedules import HALF, TICK, FakeEngine, Play, Visitor, in_fake_time
 
 FOREVER = 100_000
@@ -71,11 +71,16 @@ def check_endings(play: Play) -> None:
             assert visitor.poison
         elif isinstance(outcome, errors.ShuttingDown):
             assert ending.at >= play.stop_at * TICK
-        elif isinstance(outcome, errors.DeadlineExceeded):
+        elif isinstance(outcome, errors.DeadlineExceeded) or was_overtaken(outcome):
             assert ending.at >= (visitor.at + visitor.patience) * TICK - HALF
         else:
             assert isinstance(outcome, errors.Overloaded)
             assert outcome.retry_after_seconds >= 1
+
+
+def was_overtaken(outcome: object) -> bool:
+    """Let in, and its turn did not come in time."""
+    return isinstance(outcome, errors.Overloaded) and outcome.message == OVERTAKEN
 
 
 def check_batches(play: Play) -> None:
@@ -96,7 +101,11 @@ def check_batches(play: Play) -> None:
 
 def check_counts(play: Play) -> None:
     """Whoever was let in was computed, dropped and counted, or failed by the stop; nothing twice."""
-    let_in = {n for n, ending in play.endings.items() if not isinstance(ending.outcome, errors.Overloaded)}
+    let_in = {
+        number
+        for number, ending in play.endings.items()
+        if not isinstance(ending.outcome, errors.Overloaded) or was_overtaken(ending.outcome)
+    }
     stopped = sum(
         isinstance(play.endings[number].outcome, errors.ShuttingDown)
         for number in let_in - set(play.engine.computed)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from heliograph.core.models import Channels, Fit, InputSpec, Interpolation, Layout, Polarity
-from heliograph.core.pictures import Float32Array, Picture, PictureHeader, UInt8Array
+from heliograph.core.pictures import MEGAPIXEL, Float32Array, Picture, PictureHeader, UInt8Array
 
 _MIDDLE = 127.5
 
@@ -44,8 +44,15 @@ def decode_size(header: PictureHeader, spec: InputSpec) -> tuple[int, int]:
 
 def on_white(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """The picture on a white ground."""
-    ink = cv2.multiply(cv2.bitwise_not(rgb), cv2.merge([alpha] * 3), scale=1 / 255)
-    return np.asarray(cv2.bitwise_not(ink), np.uint8)
+    white = np.empty_like(rgb)
+    step = max(1, MEGAPIXEL // rgb.shape[1])
+    for top in range(
+        0, rgb.shape[0], step
+    ):  # a megapixel at a time, so that what is made of them stays small
+        rows = slice(top, top + step)
+        ink = cv2.multiply(cv2.bitwise_not(rgb[rows]), cv2.merge([alpha[rows]] * 3), scale=1 / 255)
+        white[rows] = cv2.bitwise_not(ink)
+    return white
 
 
 def border_colour(pixels: UInt8Array) -> npt.NDArray[np.float64]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import shutil
 import stat
 import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -239,10 +239,10 @@ class FolderStore:
         return target
 
     def _private_folder(self) -> Path:
-        """A folder that goes when this store does, for weights that the store cannot keep."""
+        """A folder that goes when the process does, for weights that the store cannot keep."""
         if self._private is None:
             self._private = Path(tempfile.mkdtemp(prefix="heliograph-"))
-            weakref.finalize(self, shutil.rmtree, self._private, ignore_errors=True)
+            atexit.register(shutil.rmtree, self._private, ignore_errors=True)
         return self._private
 
     def _refuse_damaged(self, package: Package, variant: VariantSpec, reference: str) -> None:
