@@ -159,3 +159,35 @@ def test_without_a_model_that_answers_it_is_never_ready(folder: Path) -> None:
         probe = server.get("/readyz")
         assert (probe.status_code, probe.json()["status"]) == (503, "no-model")
         assert int(probe.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/models/nope/predict", 404), ("/classify", 413), ("/livez", 405)]
+)
+async def test_an_early_refusal_reaches_a_client_that_still_sends(
+    server: Service, path: str, status: int
+) -> None:
+    """It closes its connection with the answer; bytes left unread would turn the answer into a reset."""
+    request = request_bytes(path, bytes(8_000_000), headers={"Connection": "close"})
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request)
+        await writer.drain()
+        assert (await read_answer(reader)).status == status
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_head_without_end_harms_nobody(server: Service) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+
+    async def go_on() -> None:
+        for _ in range(1000):
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await go_on()
+    assert server.status("/livez") == 200
