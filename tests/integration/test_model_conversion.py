@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,14 +109,22 @@ def test_processes_that_start_together_convert_once(tmp_path: Path) -> None:
     assert files == [".efficientnet-lite0.onnx.lock", "efficientnet-lite0.onnx"]
 
 
-def test_store_that_cannot_be_written_gets_a_private_folder(tmp_path: Path) -> None:
+def test_store_that_cannot_be_written_gets_a_folder_that_lasts_as_long_as_the_process(tmp_path: Path) -> None:
+    """Also when the store is gone before an engine opens the file."""
     (tmp_path / "store").write_text("a file where the store should be")
-    store = FolderStore(tmp_path / "store")
-    path = store.find(NAME).path
-    assert path.is_file()
-    assert store.find(NAME).path == path
-    del store
-    assert not path.exists()
+    code = f"""
+from pathlib import Path
+from heliograph.adapters.models.store import FolderStore
+store = FolderStore(Path({str(tmp_path / "store")!r}))
+path = store.find("{NAME}").path
+assert store.find("{NAME}").path == path
+del store
+assert path.is_file()
+print(path)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert not Path(result.stdout.strip()).exists()
 
 
 def test_missing_onnx_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
