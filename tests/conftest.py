@@ -57,6 +57,12 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def weights_folder() -> Path | None:
+    """The folder of real weights of background removers, where there is one."""
+    return DATA / "u2net" if DATA is not None else None
+
+
+@pytest.fixture(scope="session")
 def samples() -> Path:
     """Free photographs, fetched once and kept in the checkout's ignored cache."""
     folder = ROOT / ".cache" / "samples"

@@ -8,6 +8,7 @@ of pictures belongs here.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from heliograph.core import errors
@@ -33,6 +34,7 @@ def loader(name: str = AUTO) -> EngineLoader:
         raise errors.SettingsInvalid(
             f"There is no engine {errors.excerpt(name)!r}; there are {', '.join((AUTO, *NAMES))}."
         )
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its wheels write an id and report their use
     try:
         module = import_module(f"{__name__}.{chosen}")
     except ImportError as error:

@@ -1,0 +1,95 @@
+"""What the cluster tests share: the cluster, the image, pictures."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cluster.kubernetes import PROGRAM, ROOT, Cluster, start_cluster
+
+IMAGE = "heliograph:cluster-test"
+MINUTES = 60
+
+
+MEASURED = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder needs the cluster, and time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(10 * MINUTES))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Shows what the tests measured."""
+    for line in config.stash.get(MEASURED, []):
+        terminalreporter.write_line(f"measured: {line}")
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Keeps a line for the end of the run."""
+    lines = request.config.stash.setdefault(MEASURED, [])
+    return lambda text: lines.append(f"{request.node.name}: {text}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """A real cluster of two nodes that stays up after the tests."""
+    return start_cluster(["crds", "registry"])
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is under version control, as a user has it, with weights to bake in where there are any."""
+    folder = tmp_path_factory.mktemp("checkout") / "heliograph"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights(checkout: Path, weights_folder: Path | None) -> bool:
+    """Whether the image holds a background remover; its weights come from the real data."""
+    if weights_folder is None:
+        return False
+    for file in weights_folder.glob("u2netp*.onnx"):
+        shutil.copy2(file, checkout / "weights")
+    return True
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster, checkout: Path, weights: bool) -> str:
+    """The image, built from the checkout and on every node."""
+    assert weights in (True, False)
+    cluster.run(PROGRAM, "base", seconds=300)
+    cluster.run("docker", "build", "-t", IMAGE, ".", folder=checkout, seconds=900)
+    cluster.load_image(IMAGE)
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def pictures(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small pictures that fit into a ConfigMap: a cat, a cup of coffee, a drawn つ."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name in ("cat.png", "coffee.png"):
+        with Image.open(samples / name) as picture:
+            picture.convert("RGB").resize((320, 240)).save(folder / f"{Path(name).stem}.jpg", quality=90)
+    shutil.copy2(samples / "tsu.png", folder)
+    return folder

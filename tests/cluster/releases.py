@@ -1,0 +1,137 @@
+"""Releases of the chart and the load upon them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from cluster.kubernetes import ROOT, Json, Namespace, condition, wait_until
+
+CHART = ROOT / "charts" / "heliograph"
+CLIENT = Path(__file__).with_name("load_client.py")
+LOAD_NAME = "load"
+# Small requests, since all nodes share one machine's cores.
+SMALL = (
+    "serve.resources.requests.cpu=100m",
+    "serve.resources.requests.memory=400Mi",
+    "serve.resources.limits.memory=1Gi",
+)
+FIXED = ("serve.autoscaling.enabled=false", "serve.replicas=2")
+
+
+def install(namespace: Namespace, image: str, *values: str, wait: bool = True) -> None:
+    """Installs or upgrades the chart with small requests; returns when its pods are ready."""
+    repository, _, tag = image.rpartition(":")
+    settings = [f"image.repository={repository}", f"image.tag={tag}", *SMALL, *values]
+    words = [word for setting in settings for word in ("--set", setting)]
+    waiting = ["--wait", "--timeout", "120s"] if wait else []
+    namespace.helm("upgrade", "--install", "heliograph", CHART, *words, *waiting)
+
+
+def wait_for_pods(namespace: Namespace, count: int, seconds: float = 120) -> float:
+    """How long it took until so many pods are there and every one is ready."""
+    return wait_until(
+        f"{count} ready pods",
+        lambda: len(namespace.pods()) == count == len(namespace.ready_pods()),
+        seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """A pod that sends pictures."""
+
+    namespace: Namespace
+
+    def finish(self) -> Json:
+        """Ends the load; its account."""
+        stop = "import os, signal; os.kill(1, signal.SIGTERM)"
+        self.namespace.kubectl("exec", LOAD_NAME, "--", "python", "-c", stop)
+        self.namespace.kubectl(
+            "wait", f"pod/{LOAD_NAME}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s"
+        )
+        return json.loads(self.namespace.kubectl("logs", LOAD_NAME).splitlines()[-1])
+
+
+@contextmanager
+def load_on(
+    namespace: Namespace,
+    image: str,
+    pictures: Path,
+    work: Sequence[str],
+    *,
+    node: str | None = None,
+    pause: float = 0.02,
+) -> Iterator[Load]:
+    """A pod sends pictures to the Service from inside the cluster, until it is told to finish."""
+    files = [f"--from-file={file}" for file in (CLIENT, *sorted(pictures.iterdir()))]
+    namespace.kubectl("delete", "pod,configmap", LOAD_NAME, "--ignore-not-found", "--timeout=60s")
+    namespace.kubectl("create", "configmap", LOAD_NAME, *files)
+    arguments = [f"/load/{CLIENT.name}", namespace.address(), *work, "--pause", str(pause)]
+    pod = load_pod(image, arguments, node)
+    namespace.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    try:
+        wait_until("load", lambda: "started" in namespace.kubectl("logs", LOAD_NAME, check=False), 60)
+        time.sleep(3)  # so that there is something to compare with before the fault
+        yield Load(namespace)
+    finally:
+        namespace.kubectl("delete", "pod,configmap", LOAD_NAME, "--grace-period=0", "--force", check=False)
+
+
+def load_pod(image: str, arguments: Sequence[str], node: str | None) -> Json:
+    """The manifest of a load pod."""
+    pod = restricted_pod(LOAD_NAME, image, arguments)
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "load", "mountPath": "/load"}]
+    pod["spec"]["volumes"] = [{"name": "load", "configMap": {"name": LOAD_NAME}}]
+    if node:
+        pod["spec"]["nodeName"] = node
+    return pod
+
+
+def restricted_pod(name: str, image: str, arguments: Sequence[str]) -> Json:
+    """A pod that runs Python out of the image, as Pod Security `restricted` wants it."""
+    container = {
+        "name": name,
+        "image": image,
+        "command": ["python"],
+        "args": list(arguments),
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def seconds_to_ready(pod: Json) -> float:
+    """From the container's start to readiness, by the control plane's clock of whole seconds: at most one too few."""
+    started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+    ready = condition(pod, "Ready")
+    assert ready is not None, pod["status"]
+    return parse_time(ready) - parse_time(started)
+
+
+def parse_time(text: str) -> float:
+    """Seconds of an API server's time."""
+    return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def longest_silence(account: Json) -> int:
+    """The longest run of seconds without an answer, from the first answer to the last."""
+    answered = sorted(int(second) for second in account["answered_in_second"])
+    return max((b - a - 1 for a, b in pairwise(answered)), default=0)
