@@ -6,6 +6,7 @@
 release=heliograph
 namespace=heliograph
 context=
+cluster_version= # of Kubernetes
 # Tools of the PATH come before those of `make kubernetes-tools`.
 PATH=$PATH:${root:?}/.venv/bin
 
@@ -59,10 +60,13 @@ needs_kubernetes_tools() {
     done
 }
 
-# Returns if the cluster answers.
+# Returns if the cluster answers, and then knows its version.
 reach_cluster() {
     local answer
-    if answer=$(cluster_wide get --raw /version --request-timeout=5s 2>&1); then return; fi
+    if answer=$(cluster_wide get --raw /version --request-timeout=5s 2>&1); then
+        cluster_version=$(printf '%s\n' "$answer" | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')
+        return
+    fi
     if [ -z "$context" ] && ! kubectl config current-context >/dev/null 2>&1; then
         fail "No cluster is chosen: ${KUBECONFIG:-$HOME/.kube/config} names none." \
             "Start one (minikube start), or choose: --context NAME, \`kubectl config use-context NAME\`, KUBECONFIG=FILE."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from cluster.kubernetes import PROGRAM, ROOT, Cluster, start_cluster
+from checkout import ROOT, tracked
+from cluster.kubernetes import PROGRAM, Cluster, start_cluster
 
 IMAGE = "heliograph:cluster-test"
 MINUTES = 60
@@ -50,17 +50,10 @@ def cluster() -> Cluster:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is under version control, as a user has it, with weights to bake in where there are any."""
     folder = tmp_path_factory.mktemp("checkout") / "heliograph"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for name in listed:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    for file in tracked():
+        target = folder / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
     return folder
 
 

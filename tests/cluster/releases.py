@@ -24,13 +24,13 @@ SMALL = (
 FIXED = ("serve.autoscaling.enabled=false", "serve.replicas=2")
 
 
-def install(namespace: Namespace, image: str, *values: str, wait: bool = True) -> None:
+def install(namespace: Namespace, image: str, *values: str, options: Sequence[str] = ()) -> None:
     """Installs or upgrades the chart with small requests; returns when its pods are ready."""
     repository, _, tag = image.rpartition(":")
     settings = [f"image.repository={repository}", f"image.tag={tag}", *SMALL, *values]
     words = [word for setting in settings for word in ("--set", setting)]
-    waiting = ["--wait", "--timeout", "120s"] if wait else []
-    namespace.helm("upgrade", "--install", "heliograph", CHART, *words, *waiting)
+    waiting = ["--wait", "--timeout", "120s"]
+    namespace.helm("upgrade", "--install", "heliograph", CHART, *words, *waiting, *options)
 
 
 def wait_for_pods(namespace: Namespace, count: int, seconds: float = 120) -> float:

@@ -12,7 +12,7 @@ from cluster.kubernetes import PROGRAM, Cluster, Json, Namespace, wait_until
 from cluster.releases import FIXED, SMALL, install, restricted_pod, seconds_to_ready, wait_for_pods
 from heliograph.serving.access import Scope, create_key
 
-SMALL_WORDS = [word for value in SMALL for word in ("--set", value)]
+SMALL_WORDS = [word for value in (*SMALL, *FIXED) for word in ("--set", value)]
 READY_SECONDS = 3
 STARTS = 3
 
@@ -96,14 +96,9 @@ def test_deploy_through_a_registry(
 ) -> None:
     """The image is pushed, and the nodes pull it."""
     assert image
-    words = [
-        "--image",
-        "localhost:5000/heliograph",
-        "--push",
-        *SMALL_WORDS,
-        "--set",
-        "image.pullPolicy=Always",
-    ]
+    words = ["--image", "localhost:5000/heliograph", "--push", "--set", "image.pullPolicy=Always"]
+    # Of an image that a node has pulled, Kubernetes asks the registry again under every name: this is another one.
+    words += ["--build-arg", "REVISION=pushed", *SMALL_WORDS]
     deploy(cluster, checkout, "by-registry", *words)
     namespace = Namespace(cluster, "by-registry")
     wait_for_pods(namespace, 2)
@@ -122,7 +117,7 @@ def test_plain_manifests(cluster: Cluster, checkout: Path, image: str, pictures:
         cluster.run("docker", "tag", image, named)
         cluster.load_image(named)
         namespace.kubectl("apply", "-f", checkout / "manifests" / "heliograph.yaml")
-        wait_for_pods(namespace, 2)
+        wait_until("two ready pods", lambda: len(namespace.ready_pods()) >= 2, 60)
         with namespace.forwarded() as url:
             check_answers(url, pictures, removes_backgrounds=weights)
 
@@ -189,7 +184,8 @@ def test_live_replicas_survive_an_upgrade(cluster: Cluster, image: str) -> None:
             "settings.maxInFlight=32",
         )
         assert limits(namespace) == (2, 3)
-        install(namespace, image, "serve.autoscaling.minReplicas=1", "serve.autoscaling.maxReplicas=5")
+        changed = ["serve.autoscaling.minReplicas=1", "serve.autoscaling.maxReplicas=5"]
+        install(namespace, image, *changed, options=["--force-conflicts"])
         assert limits(namespace) == (1, 5)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from checkout import ROOT, tracked
+
 MAX_FILE_LINES = 400
 MAX_SCRIPT_LINES = 250
 MAX_FUNCTION_LINES = 60
@@ -18,18 +18,9 @@ BANNED_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "m
 EXEMPTION = re.compile(r"#\s*(type: ignore|noqa)\S*\s*[A-Z0-9, ]*(?P<cause>[-#] .*)?")
 
 
-def tracked(*suffixes: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).is_file()]
-
-
-PYTHON = tracked(".py")
+FILES = tracked()
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+WEB = [path for path in FILES if path.suffix in (".js", ".css")]
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(ROOT)))
@@ -42,7 +33,7 @@ def test_python_files_and_functions_are_short(path: Path) -> None:
             assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"
 
 
-@pytest.mark.parametrize("path", tracked(".js", ".css"), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", WEB, ids=lambda p: str(p.relative_to(ROOT)))
 def test_page_files_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_SCRIPT_LINES
 
