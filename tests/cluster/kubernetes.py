@@ -115,10 +115,10 @@ class Cluster:
         """
         name = f"{purpose}-{secrets.token_hex(3)}"
         self.kubectl("create", "namespace", name)
-        labels = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn")]
-        self.kubectl("label", "namespace", name, *labels)
+        namespace = Namespace(self, name)
+        namespace.enforce("restricted")
         try:
-            yield Namespace(self, name)
+            yield namespace
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false", check=False)
 
@@ -129,6 +129,11 @@ class Namespace:
 
     cluster: Cluster
     name: str
+
+    def enforce(self, level: str) -> None:
+        """Sets the Pod Security level."""
+        labels = [f"pod-security.kubernetes.io/{mode}={level}" for mode in ("enforce", "warn")]
+        self.cluster.kubectl("label", "namespace", self.name, "--overwrite", *labels)
 
     def kubectl(
         self, *words: object, stdin: str | None = None, check: bool = True, seconds: float = 120

@@ -141,12 +141,14 @@ def test_weights_from_a_volume(cluster: Cluster, image: str, pictures: Path, dat
     """Weights that are not in the image are read from a mounted volume."""
     with cluster.namespace("volume") as namespace:
         namespace.kubectl("apply", "-f", "-", stdin=json.dumps(WEIGHTS_CLAIM))
+        namespace.enforce("privileged")  # the volume belongs to root: somebody must put the file there
         namespace.kubectl("apply", "-f", "-", stdin=json.dumps(filling_pod(image)))
         namespace.kubectl("wait", "pod/filling", "--for=condition=Ready", "--timeout=60s")
         namespace.kubectl(
             "cp", data_folder / "u2net" / "u2netp_fp16w.onnx", "filling:/models/u2netp_fp16w.onnx"
         )
         namespace.kubectl("delete", "pod", "filling", "--grace-period=0", "--force")
+        namespace.enforce("restricted")
         without_baked = ["serve.extraEnv[0].name=HELIOGRAPH_MODEL_DIR", "serve.extraEnv[0].value=/tmp/models"]
         volume = "models.volume.persistentVolumeClaim.claimName=weights"
         install(namespace, image, *FIXED, *without_baked, "models.serve={kmnist,u2netp}", volume)
@@ -163,8 +165,9 @@ WEIGHTS_CLAIM = {
 
 
 def filling_pod(image: str) -> Json:
-    """A pod that holds the volume open for writing."""
+    """A pod of root that holds the volume open for writing."""
     pod = restricted_pod("filling", image, ["-c", "import time; time.sleep(300)"])
+    pod["spec"]["securityContext"] = {"runAsUser": 0}
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "weights", "mountPath": "/models"}]
     pod["spec"]["volumes"] = [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}}]
     return pod
