@@ -116,8 +116,8 @@ class Cluster:
         name = f"{purpose}-{secrets.token_hex(3)}"
         self.kubectl("create", "namespace", name)
         namespace = Namespace(self, name)
-        namespace.enforce("restricted")
         try:
+            namespace.enforce("restricted")
             yield namespace
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false", check=False)
