@@ -112,6 +112,10 @@ generate: $(DEV_READY)  ## write again what is made from the code: pages in docs
 bench: $(SERVE_READY) samples  ## HTTP against the in-process limit (PICTURES=samples)
 	@$(BIN)/python benchmarks/serve.py --pictures $(or $(PICTURES),samples)
 
+.PHONY: bench-queue
+bench-queue: $(DEV_READY)  ## no-op jobs a second at the queue's port, on a real Valkey
+	@$(BIN)/python benchmarks/queue_port.py
+
 .PHONY: requirements
 requirements: $(DEV_READY)  ## compile the pinned requirement files again
 	@$(BIN)/python scripts/requirements.py

@@ -8,11 +8,19 @@ from pathlib import Path
 import httpx2
 from PIL import Image
 
+CONNECT_RETRIES = 5
+"""With pauses of 0, 0.5, 1, 2 and 4 s between them."""
+
 
 def post(url: str, path: str, picture: Path, key: str | None = None) -> httpx2.Response:
-    """The answer to one picture."""
+    """The answer to one picture; like any client of a cluster it tries again where no connection is made.
+
+    A pod is ready a moment before every node sends connections to it.
+    """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx2.post(url + path, content=picture.read_bytes(), headers=headers, timeout=30)
+    transport = httpx2.HTTPTransport(retries=CONNECT_RETRIES)
+    with httpx2.Client(transport=transport, timeout=30) as client:
+        return client.post(url + path, content=picture.read_bytes(), headers=headers)
 
 
 def check_answers(url: str, pictures: Path, *, removes_backgrounds: bool) -> None:

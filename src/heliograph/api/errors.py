@@ -24,6 +24,7 @@ STATUS: dict[type[errors.HeliographError], int] = {
     errors.OriginRefused: 403,
     errors.ModelUnknown: 404,
     errors.RequestTooSlow: 408,
+    errors.IdempotencyConflict: 409,
     errors.RequestTooLarge: 413,
     errors.TooManyPictures: 413,
     errors.PictureTooLarge: 413,
@@ -36,6 +37,8 @@ STATUS: dict[type[errors.HeliographError], int] = {
     errors.HeliographError: 500,
     errors.ModelUnavailable: 503,
     errors.Overloaded: 503,
+    errors.QueueFull: 503,
+    errors.QueueUnavailable: 503,
     errors.ShuttingDown: 503,
     errors.DeadlineExceeded: 504,
 }

@@ -9,7 +9,8 @@
     │   ├── RequestTooSlow
     │   ├── ParameterInvalid
     │   ├── PictureMissing
-    │   └── TooManyPictures
+    │   ├── TooManyPictures
+    │   └── IdempotencyConflict     the key stands for another request
     ├── PictureError                this picture cannot be answered
     │   ├── PictureTooLarge         bytes
     │   ├── PictureFormatUnknown    not an image that we read
@@ -22,6 +23,8 @@
     │   └── ModelInvalid            its package or weights are wrong
     ├── CapacityError               try again later; carries ``retry_after_seconds``
     │   ├── Overloaded
+    │   ├── QueueFull
+    │   ├── QueueUnavailable        the server behind the queue does not answer
     │   └── ShuttingDown
     ├── DeadlineExceeded
     ├── EngineFailed
@@ -111,6 +114,13 @@ class TooManyPictures(RequestError):
     title = "Too many pictures in one request"
 
 
+class IdempotencyConflict(RequestError):
+    """The idempotency key stands for another request, or for one whose jobs are over."""
+
+    code = "idempotency-conflict"
+    title = "The idempotency key stands for another request"
+
+
 class PictureError(HeliographError):
     """This picture cannot be answered; the same bytes will never be."""
 
@@ -188,6 +198,20 @@ class Overloaded(CapacityError):
 
     code = "overloaded"
     title = "Too much work in flight"
+
+
+class QueueFull(CapacityError):
+    """As many jobs, or as many bytes of them, wait as are allowed; nothing was stored."""
+
+    code = "queue-full"
+    title = "The queue is full"
+
+
+class QueueUnavailable(CapacityError):
+    """The server behind the queue does not answer."""
+
+    code = "queue-unavailable"
+    title = "The queue cannot be reached"
 
 
 class ShuttingDown(CapacityError):

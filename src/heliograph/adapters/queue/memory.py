@@ -1,0 +1,217 @@
+"""A queue in the memory of one process: what its two ends share. Nothing of it outlives the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heliograph.core.jobs import (
+    FINAL_STATES,
+    TRANSITIONS,
+    Backlog,
+    Group,
+    Job,
+    JobEvent,
+    JobProblem,
+    JobResult,
+    JobState,
+    Priority,
+    QueueCounts,
+)
+from heliograph.core.ports import Clock
+from heliograph.core.queue import QueueRules
+
+NOBODY = ""
+MAX_REPLIES = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class GroupRecord:
+    """A request: its jobs counted by state, and how many of them are still known."""
+
+    id: str
+    owner: str
+    priority: Priority
+    reply_to: str
+    job_ids: tuple[str, ...]
+    known: int
+    counts: Counter[JobState] = field(default_factory=Counter)
+
+    def as_group(self, *, is_new: bool = True) -> Group:
+        """What its owner sees."""
+        counts = {state: number for state, number in self.counts.items() if number}
+        return Group(id=self.id, owner=self.owner, job_ids=self.job_ids, counts=counts, is_new=is_new)
+
+
+@dataclass(slots=True, eq=False)
+class JobRecord:
+    """All that is known of a job. ``entry`` is its place in line, a new one when it is queued again."""
+
+    id: str
+    name: str
+    model: str
+    parameters: str
+    payload: bytes
+    group: GroupRecord
+    sequence: int
+    accepted_at: float
+    entry: str = ""
+    queued_at: float = 0.0
+    state: JobState = JobState.QUEUED
+    result: JobResult | None = None
+    problem: JobProblem | None = None
+    attempts: int = 0
+    token: str = ""
+    worker: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    is_expired: bool = False
+
+    @property
+    def stored_bytes(self) -> int:
+        """What it counts against the bound."""
+        return len(self.payload) + (len(self.result.data) if self.result else 0)
+
+    def as_job(self) -> Job:
+        """What its owner sees."""
+        told = self.state in (JobState.FAILED, JobState.DEAD) and not self.is_expired
+        return Job(
+            id=self.id,
+            group=self.group.id,
+            owner=self.group.owner,
+            name=self.name,
+            model=self.model,
+            priority=self.group.priority,
+            state=self.state,
+            accepted_at=self.accepted_at,
+            attempts=self.attempts,
+            worker=self.worker,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            problem=self.problem if told else None,
+            is_expired=self.is_expired,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A job that was handed out: which worker holds it, or `NOBODY`, and since when."""
+
+    job: JobRecord
+    worker: str
+    since: float
+
+
+class MemoryQueue:
+    """The jobs of this process, and how they change. Its ends are `MemoryDesk` and `MemorySource`."""
+
+    def __init__(self, rules: QueueRules, clock: Clock) -> None:
+        """An empty queue.
+
+        Args:
+            rules: the numbers of the protocol.
+            clock: seconds since the epoch.
+        """
+        self.rules = rules
+        self.clock = clock
+        self.jobs: dict[str, JobRecord] = {}
+        self.groups: dict[str, GroupRecord] = {}
+        self.waiting: Mapping[Priority, deque[JobRecord]] = {priority: deque() for priority in Priority}
+        self.leases: Mapping[Priority, dict[str, Lease]] = {priority: {} for priority in Priority}
+        self.timetable: dict[str, float] = {}
+        self.memories: dict[str, float] = {}
+        self.replies: dict[str, deque[str]] = {}
+        self.states: Counter[tuple[Priority, JobState]] = Counter()
+        self.stored_bytes = self.accepted = self.redelivered = self.expired = 0
+        self._entries = 0
+        self._news = asyncio.Event()
+
+    def add(self, record: JobRecord) -> None:
+        """Takes a job in."""
+        self.accepted += 1
+        self.jobs[record.id] = record
+        self.stored_bytes += len(record.payload)
+        self.states[record.group.priority, record.state] += 1
+        record.group.counts[record.state] += 1
+        self.line_up(record)
+
+    def line_up(self, record: JobRecord) -> None:
+        """Puts a job at the end of its line."""
+        self._entries += 1
+        record.entry = str(self._entries)
+        record.queued_at = self.clock()
+        self.waiting[record.group.priority].append(record)
+        self.announce()
+
+    def move(self, record: JobRecord, event: JobEvent) -> None:
+        """Lets an event happen to a job, which must allow it."""
+        for state, by in ((record.state, -1), (TRANSITIONS[record.state, event], 1)):
+            self.states[record.group.priority, state] += by
+            record.group.counts[state] += by
+            record.state = state
+
+    def settle(self, record: JobRecord, event: JobEvent) -> None:
+        """Makes a job final. Its payload goes at once, unless it is dead and may be queued again."""
+        self.move(record, event)
+        if record.state is not JobState.DEAD:
+            self.stored_bytes -= len(record.payload)
+            record.payload = b""
+        record.finished_at = self.clock()
+        self.timetable[record.id] = record.finished_at + self.rules.result_seconds
+        self.leases[record.group.priority].pop(record.entry, None)
+        if record.group.reply_to:
+            replies = self.replies.setdefault(record.group.reply_to, deque(maxlen=MAX_REPLIES))
+            replies.append(record.id)
+            self.announce()
+
+    def forget_result(self, record: JobRecord) -> None:
+        """Removes what a final job answered, and its picture."""
+        self.timetable.pop(record.id, None)
+        self.stored_bytes -= record.stored_bytes
+        record.payload, record.result, record.is_expired = b"", None, True
+        self.expired += 1
+        self.memories[record.id] = self.clock() + self.rules.memory_seconds
+
+    def forget(self, job_id: str) -> None:
+        """Forgets that there was such a job."""
+        del self.memories[job_id]
+        group = self.jobs.pop(job_id).group
+        group.known -= 1
+        if group.known == 0:
+            del self.groups[group.id]
+
+    def counts(self) -> QueueCounts:
+        """The queue in numbers."""
+        return QueueCounts(
+            backlog={priority: self._backlog(priority) for priority in Priority},
+            stored_bytes=self.stored_bytes,
+            accepted=self.accepted,
+            finished={state: sum(self.states[p, state] for p in Priority) for state in FINAL_STATES},
+            redelivered=self.redelivered,
+            expired=self.expired,
+        )
+
+    def _backlog(self, priority: Priority) -> Backlog:
+        line = self.waiting[priority]
+        while line and line[0].state is not JobState.QUEUED:
+            line.popleft()  # cancelled while it waited
+        return Backlog(
+            waiting=self.states[priority, JobState.QUEUED],
+            running=self.states[priority, JobState.RUNNING],
+            oldest_waiting_seconds=max(0.0, self.clock() - line[0].queued_at) if line else 0.0,
+        )
+
+    def announce(self) -> None:
+        """Wakes all who wait for jobs or answers."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def news(self, deadline: float) -> bool:
+        """Waits until there may be something; False at the deadline (in the event loop's time)."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._news.wait()
+        except TimeoutError:
+            return False

@@ -1,0 +1,186 @@
+"""The gateway's end of a queue in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+
+from heliograph.adapters.queue.memory import GroupRecord, JobRecord, MemoryQueue
+from heliograph.core import errors
+from heliograph.core.drain import DrainRate
+from heliograph.core.jobs import (
+    FINAL_STATES,
+    TRANSITIONS,
+    Group,
+    Job,
+    JobEvent,
+    JobPage,
+    JobResult,
+    NewGroup,
+    Priority,
+    QueueCounts,
+)
+
+REPLIES_AT_ONCE = 100
+
+
+class MemoryDesk:
+    """Implements `heliograph.core.queue.JobDesk`."""
+
+    def __init__(self, queue: MemoryQueue) -> None:
+        self._queue = queue
+        self._drain = DrainRate(queue.clock)
+        self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}
+        """By owner and idempotency key: the group that it stands for, the fingerprint, and until when."""
+
+    async def enqueue(self, group: NewGroup) -> Group:
+        """The group, or that of the same idempotency key."""
+        queue = self._queue
+        settled = sum(number for (_, state), number in queue.states.items() if state in FINAL_STATES)
+        self._drain.observe(settled)
+        if group.id in queue.groups:
+            return queue.groups[group.id].as_group()
+        if (known := self._known(group)) is not None:
+            return known
+        self._refuse_if_full(group, queue.accepted - settled)
+        record = GroupRecord(
+            id=group.id,
+            owner=group.owner,
+            priority=group.priority,
+            reply_to=group.reply_to,
+            job_ids=tuple(job.id for job in group.jobs),
+            known=len(group.jobs),
+        )
+        queue.groups[group.id] = record
+        now = queue.clock()
+        for job in group.jobs:
+            queue.add(
+                JobRecord(
+                    id=job.id,
+                    name=job.name,
+                    model=job.model,
+                    parameters=job.parameters,
+                    payload=job.payload,
+                    group=record,
+                    sequence=queue.accepted + 1,
+                    accepted_at=now,
+                )
+            )
+        if group.idempotency_key:
+            until = now + queue.rules.memory_seconds
+            self._keys[group.owner, group.idempotency_key] = (group.id, group.fingerprint, until)
+        return record.as_group()
+
+    def _known(self, group: NewGroup) -> Group | None:
+        group_id, fingerprint, until = self._keys.get((group.owner, group.idempotency_key), ("", "", 0.0))
+        if not group.idempotency_key or until <= self._queue.clock():
+            return None
+        if fingerprint != group.fingerprint:
+            raise errors.IdempotencyConflict
+        record = self._queue.groups.get(group_id)
+        if record is None:
+            raise errors.IdempotencyConflict("The jobs of this idempotency key are over.")
+        return record.as_group(is_new=False)
+
+    def _refuse_if_full(self, group: NewGroup, open_jobs: int) -> None:
+        rules = self._queue.rules
+        share = 1.0 if group.priority is Priority.INTERACTIVE else rules.bulk_share
+        used_bytes = self._queue.stored_bytes + sum(len(job.payload) for job in group.jobs)
+        for what, used, bound in (
+            ("jobs", open_jobs + len(group.jobs), rules.max_jobs * share),
+            ("bytes", used_bytes, rules.max_bytes * share),
+        ):
+            if used > bound:
+                jobs_over = used - bound if what == "jobs" else open_jobs * (used - bound) / bound
+                raise errors.QueueFull(
+                    f"The queue has no room for more {what}.",
+                    retry_after_seconds=self._drain.seconds_until(jobs_over),
+                )
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job as it stands."""
+        record = self._queue.jobs.get(job_id)
+        return None if record is None else record.as_job()
+
+    async def result(self, job_id: str) -> JobResult | None:
+        """What a job that is done answered."""
+        record = self._queue.jobs.get(job_id)
+        return None if record is None else record.result
+
+    async def cancel(self, job_id: str) -> Job | None:
+        """Cancels a job that is not final."""
+        record = self._queue.jobs.get(job_id)
+        if record is not None and (record.state, JobEvent.CANCEL) in TRANSITIONS:
+            self._queue.settle(record, JobEvent.CANCEL)
+        return await self.job(job_id)
+
+    async def requeue(self, job_id: str) -> Job | None:
+        """Gives a dead job new attempts."""
+        record = self._queue.jobs.get(job_id)
+        if record is not None and (record.state, JobEvent.REQUEUE) in TRANSITIONS and not record.is_expired:
+            self._queue.move(record, JobEvent.REQUEUE)
+            self._queue.timetable.pop(job_id, None)
+            record.attempts, record.worker, record.token, record.problem = 0, "", "", None
+            record.started_at = record.finished_at = None
+            self._queue.line_up(record)
+        return await self.job(job_id)
+
+    async def acknowledge(self, job_id: str) -> Job | None:
+        """Removes the result of a final job."""
+        record = self._queue.jobs.get(job_id)
+        if record is not None and record.state.is_final and not record.is_expired:
+            self._queue.forget_result(record)
+        return await self.job(job_id)
+
+    async def group(self, group_id: str) -> Group | None:
+        """A request's jobs, counted by state."""
+        record = self._queue.groups.get(group_id)
+        return None if record is None else record.as_group()
+
+    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+        """The jobs of one owner, or of everybody, newest first. A cursor is the sequence number of a page's last."""
+        before = int(cursor) if cursor else None
+        found = (
+            record
+            for record in reversed(self._queue.jobs.values())
+            if not record.is_expired
+            and (owner is None or record.group.owner == owner)
+            and (before is None or record.sequence < before)
+        )
+        page = list(islice(found, limit))
+        more = str(page[-1].sequence) if len(page) == limit else ""
+        return JobPage(jobs=tuple(record.as_job() for record in page), next_cursor=more)
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
+        """Ids of jobs that this gateway waits for and that became final, the first first."""
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while not (replies := self._queue.replies.get(gateway)):
+            if not await self._queue.news(deadline):
+                return ()
+        return [replies.popleft() for _ in range(min(REPLIES_AT_ONCE, len(replies)))]
+
+    async def counts(self) -> QueueCounts:
+        """The queue in numbers."""
+        return self._queue.counts()
+
+    async def expire(self, *, limit: int = 100) -> int:
+        """Removes results and memories whose time is over. Tables are in the order of their times."""
+        queue, now = self._queue, self._queue.clock()
+        over = [job_id for job_id, until in islice(queue.timetable.items(), limit) if until <= now]
+        for job_id in over:
+            queue.forget_result(queue.jobs[job_id])
+        too_many = len(queue.memories) - queue.rules.max_memories
+        old = [
+            job_id
+            for place, (job_id, until) in enumerate(islice(queue.memories.items(), limit))
+            if until <= now or place < too_many
+        ]
+        for job_id in old:
+            queue.forget(job_id)
+        for key in [key for key, (*_, until) in islice(self._keys.items(), limit) if until <= now]:
+            del self._keys[key]
+        return len(over) + len(old)
+
+    async def close(self) -> None:
+        """Does nothing."""

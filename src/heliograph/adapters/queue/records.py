@@ -1,0 +1,100 @@
+"""What lies on the server, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from heliograph.core.jobs import (
+    FINAL_STATES,
+    Backlog,
+    Group,
+    Job,
+    JobProblem,
+    JobState,
+    Priority,
+    QueueCounts,
+)
+
+
+def text(value: bytes | str | None) -> str:
+    """A server's string; "" for none."""
+    if value is None:
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def milliseconds(seconds: float) -> int:
+    """A time as the server counts it."""
+    return int(1000 * seconds)
+
+
+def _fields(record: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {text(name): text(value) for name, value in record.items()}
+
+
+def _seconds(value: str | None) -> float | None:
+    return int(value) / 1000 if value else None
+
+
+def job_of(job_id: str, record: Mapping[bytes, bytes]) -> Job | None:
+    """The job that a hash holds; None for an empty one."""
+    known = _fields(record)
+    if "state" not in known:
+        return None
+    state = JobState(known["state"])
+    problem = None
+    if state in (JobState.FAILED, JobState.DEAD) and "code" in known:
+        problem = JobProblem(code=known["code"], message=known.get("message", ""))
+    return Job(
+        id=job_id,
+        group=known["group"],
+        owner=known["owner"],
+        name=known["name"],
+        model=known["model"],
+        priority=Priority(known["priority"]),
+        state=state,
+        accepted_at=int(known["accepted"]) / 1000,
+        attempts=int(known["attempts"]),
+        worker=known.get("worker", ""),
+        started_at=_seconds(known.get("started")),
+        finished_at=_seconds(known.get("finished")),
+        problem=problem,
+        is_expired="expired" in known,
+    )
+
+
+def group_of(group_id: str, record: Mapping[bytes, bytes], members: Sequence[bytes]) -> Group | None:
+    """The group that a hash and a list hold; None for an empty hash."""
+    known = _fields(record)
+    if "owner" not in known:
+        return None
+    ids = tuple(text(member) for member in members)
+    counts = {state: int(known[state]) for state in JobState if int(known.get(state, 0))}
+    return Group(id=group_id, owner=known["owner"], job_ids=ids, counts=counts)
+
+
+def counts_of(counters: Sequence[bytes], now_ms: int, *oldest: bytes) -> QueueCounts:
+    """The queue in numbers, from counters and the first undelivered entry of each priority, or b"".
+
+    An entry's id begins with its time. One that was cancelled stays where it is until it is read, so that there may
+    be an entry although nothing waits.
+    """
+    pairs = zip(counters[::2], counters[1::2], strict=True)
+    known = {text(name): int(value) for name, value in pairs}
+    backlog = {}
+    for priority, entry in zip(Priority, oldest, strict=True):
+        waiting = known.get(f"queued:{priority}", 0)
+        since_ms = int(entry.partition(b"-")[0]) if entry and waiting else now_ms
+        backlog[priority] = Backlog(
+            waiting=waiting,
+            running=known.get(f"running:{priority}", 0),
+            oldest_waiting_seconds=max(0, now_ms - since_ms) / 1000,
+        )
+    return QueueCounts(
+        backlog=backlog,
+        stored_bytes=known.get("bytes", 0),
+        accepted=known.get("accepted", 0),
+        finished={state: known.get(state, 0) for state in FINAL_STATES},
+        redelivered=known.get("redelivered", 0),
+        expired=known.get("expired", 0),
+    )

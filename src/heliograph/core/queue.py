@@ -1,0 +1,154 @@
+"""The port of the queue, from both ends. At least once delivered, exactly one visible result.
+
+One contract suite (``tests/contract/test_queues.py``) holds for every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from heliograph.core.jobs import (
+    Assignment,
+    Delivery,
+    Group,
+    Job,
+    JobPage,
+    JobProblem,
+    JobResult,
+    NewGroup,
+    Outcome,
+    Priority,
+    QueueCounts,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRules:
+    """The numbers of the protocol. Bytes count payloads and stored results."""
+
+    max_jobs: int = 100_000
+    """How many jobs may be queued or running."""
+    max_bytes: int = 2_000_000_000
+    max_server_share: float = 0.6
+    """The share of its server's memory limit above which a queue takes no more."""
+    bulk_share: float = 0.9
+    """The share of each bound that is open to bulk jobs; the rest is for those that somebody waits for."""
+    max_attempts: int = 3
+    lease_seconds: float = 10.0
+    result_seconds: float = 3600.0
+    """How long a result is kept after it is there."""
+    memory_seconds: float = 86_400.0
+    """How long it is known that there was a job or an idempotency key."""
+    max_memories: int = 200_000
+    """How many jobs whose result is gone are known at most; of more, the oldest are forgotten early."""
+    idle_worker_seconds: float = 60.0
+    """After how long the name of a worker that holds nothing and reads nothing is removed."""
+
+
+class JobDesk(Protocol):
+    """The gateway's end: takes jobs in and tells what became of them."""
+
+    async def enqueue(self, group: NewGroup) -> Group:
+        """The group, all of whose jobs are stored, or that of the same idempotency key.
+
+        Raises:
+            QueueFull: over a bound; nothing was stored.
+            IdempotencyConflict: the key stands for another body.
+            QueueUnavailable: the server behind the queue does not answer.
+        """
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job as it stands; None if nobody knows it (any more)."""
+
+    async def result(self, job_id: str) -> JobResult | None:
+        """What a job that is done answered; None before that, and after it expired."""
+
+    async def cancel(self, job_id: str) -> Job | None:
+        """Cancels a job that is not final; the job as it stands then."""
+
+    async def acknowledge(self, job_id: str) -> Job | None:
+        """Removes the result of a final job, and the job from lists; the job as it stands then."""
+
+    async def requeue(self, job_id: str) -> Job | None:
+        """Gives a dead job new attempts; the job as it stands then.
+
+        Others stay as they are, and so does one whose picture is gone because its time was over.
+        """
+
+    async def group(self, group_id: str) -> Group | None:
+        """A request's jobs, counted by state without reading them."""
+
+    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+        """The jobs of one owner, or of everybody for None, newest first; without those whose result is gone."""
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
+        """Ids of jobs whose answer this gateway waits for and that became final; empty when the time is over."""
+
+    async def counts(self) -> QueueCounts:
+        """The queue in numbers; costs the same however long it is."""
+
+    async def expire(self, *, limit: int = 100) -> int:
+        """Removes results and memories whose time is over, so many of each at most; how many.
+
+        To be called every few seconds by somebody. It also forgets workers that went away.
+        """
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+
+
+class JobSource(Protocol):
+    """A worker's end: hands out jobs and takes their answers. ``worker`` names a process, never used twice.
+
+    Each call may be repeated after its answer was lost on the way: the second does nothing, and answers the same.
+    Only of ``read`` and ``reclaim`` the answer is lost; those jobs come back when their lease is over.
+    """
+
+    async def read(
+        self, worker: str, *, count: int, prefer: Priority = Priority.INTERACTIVE, wait_seconds: float = 0.0
+    ) -> Sequence[Delivery]:
+        """Up to ``count`` new jobs, of the preferred priority first.
+
+        Waits so long if there are none, and returns as soon as there is one. It may return with none before the
+        time is over; a caller that stops its wait by cancelling it may lose a job to its lease.
+        """
+
+    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+        """Up to ``count`` jobs that were given back or whose worker let its lease run out; this worker's now.
+
+        A call looks at a bounded part of what workers hold and the next one goes on there: call it on a timer.
+        A job that this worker let run out itself is among them; if it still computes, `start` fences that off.
+        """
+
+    async def start(self, worker: str, deliveries: Sequence[Delivery]) -> Sequence[Assignment]:
+        """Begins with jobs; those that are settled, another worker's or just became dead are left out.
+
+        A job with attempts used up becomes dead here, as does one whose payload the server has lost.
+        """
+
+    async def renew(self, worker: str, held: Sequence[Delivery | Assignment]) -> Sequence[Verdict]:
+        """Renews the lease of each; what the queue says to each, in their order."""
+
+    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> Sequence[bool]:
+        """Stores results and reasons; False, in their order, where the assignment was lost and nothing was stored."""
+
+    async def retry(self, worker: str, assignment: Assignment, problem: JobProblem) -> bool:
+        """The attempt failed on our side: another one follows, or the job is dead if none is left.
+
+        False if the assignment was lost.
+        """
+
+    async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
+        """Gives up what this worker holds; others get it at once and the attempts do not count."""
+
+    async def release(self, worker: str) -> int:
+        """Gives up what a worker held that is known to be dead or left, and its name; how many jobs it held.
+
+        Others get them at once; attempts count.
+        """
+
+    async def close(self) -> None:
+        """Lets go of connections."""
