@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import subprocess
@@ -47,7 +48,7 @@ WORKS = (
 @contextmanager
 def container(image: str, cpus: float, memory: str, port: int, core: str) -> Iterator[str]:
     """The id of a container that serves, within limits; ready when entered."""
-    threads = max(1, round(cpus + 0.49))
+    threads = math.ceil(cpus)
     command = ["docker", "run", "--detach", "--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
     command += ["--cpus", str(cpus), "--cpuset-cpus", core, "--memory", memory, "--memory-swap", memory]
     command += [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.kubernetes import PROGRAM, ROOT, Cluster, Namespace, wait_until
+from cluster.kubernetes import ROOT, Cluster, Namespace, wait_until
 from cluster.releases import FIXED, install
 
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
@@ -86,9 +86,14 @@ def test_exposed_without_keys_is_refused_before_anything_is_made(
     assert not trouble.kubectl("get", "deployments", "-o", "name").strip()
 
 
-def test_program_is_the_real_one(cluster: Cluster, trouble: Namespace, image: str) -> None:
-    """A working release in the same namespace gets ready: the failures above are not the namespace's."""
-    assert PROGRAM.is_file()
+def test_a_failed_release_is_mended_by_the_next_upgrade(
+    trouble: Namespace, image: str, checkout: Path
+) -> None:
+    """And `helm status` prints the commands that show the cause meanwhile."""
+    failed_deploy(trouble, checkout, "heliograph:does-not-exist")
+    status = trouble.helm("status", "heliograph")
+    commands = [line.strip() for line in status.splitlines() if line.strip().startswith("kubectl ")]
+    shown = next(line for line in commands if "get events" in line)
+    assert "does-not-exist" in trouble.cluster.run("sh", "-c", shown).stdout
     install(trouble, image, *FIXED)
     wait_until("ready pods", lambda: len(trouble.ready_pods()) == 2, 60)
-    assert cluster.node_addresses()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.answers import check_answers, post, workers_that_answer
@@ -29,41 +31,43 @@ def generation(namespace: Namespace) -> int:
     return int(namespace.get("deployment", "heliograph")["metadata"]["generation"])
 
 
+@contextmanager
+def unmade_namespace(cluster: Cluster, purpose: str) -> Iterator[Namespace]:
+    """A namespace that does not exist yet, gone at the end whatever happens."""
+    namespace = Namespace(cluster, f"{purpose}-{secrets.token_hex(3)}")
+    try:
+        yield namespace
+    finally:
+        cluster.kubectl("delete", "namespace", namespace.name, "--ignore-not-found", "--wait=false")
+
+
 def test_deploy_by_loading_and_three_ways_in(
     cluster: Cluster, checkout: Path, image: str, weights: bool, pictures: Path
 ) -> None:
     """NodePort, LoadBalancer and port-forward give right answers, from both pods; cleanup leaves nothing."""
     assert image
-    words = [
-        "--load-with",
-        f"{PROGRAM} load",
-        *SMALL_WORDS,
-        "--set",
-        "auth.mode=off",
-        "--set",
-        "service.type=LoadBalancer",
-    ]
-    words += ["--set", "service.nodePort=30080"]
-    said = deploy(cluster, checkout, "by-loading", *words)
-    namespace = Namespace(cluster, "by-loading")
-    wait_for_pods(namespace, 2)
-    assert "kubectl" in said.stdout
+    words = ["--load-with", f"{PROGRAM} load", *SMALL_WORDS]
+    words += ["--set", "auth.mode=off", "--set", "service.type=LoadBalancer"]
+    with unmade_namespace(cluster, "by-loading") as namespace:
+        said = deploy(cluster, checkout, namespace.name, *words)
+        assert "kubectl" in said.stdout
+        wait_for_pods(namespace, 2)
+        namespace.helm("test", "heliograph", "--timeout", "120s")
+        port = namespace.get("service", "heliograph")["spec"]["ports"][0]["nodePort"]
+        for address in cluster.node_addresses():
+            check_answers(f"http://{address}:{port}", pictures, removes_backgrounds=weights)
+        balancer = wait_until_balanced(namespace)
+        check_answers(balancer, pictures, removes_backgrounds=weights)
+        assert workers_that_answer(balancer, pictures, 40) == set(namespace.ready_pods())
+        with namespace.forwarded() as url:
+            check_answers(url, pictures, removes_backgrounds=weights)
 
-    namespace.helm("test", "heliograph", "--timeout", "120s")
-    for address in cluster.node_addresses():
-        check_answers(f"http://{address}:30080", pictures, removes_backgrounds=weights)
-    balancer = wait_until_balanced(namespace)
-    check_answers(balancer, pictures, removes_backgrounds=weights)
-    assert workers_that_answer(balancer, pictures, 40) == set(namespace.ready_pods())
-    with namespace.forwarded() as url:
-        check_answers(url, pictures, removes_backgrounds=weights)
-
-    before = generation(namespace)
-    deploy(cluster, checkout, "by-loading", *words)
-    assert generation(namespace) == before, "the same image again must not roll the pods"
-    for _ in range(2):
-        cluster.run(checkout / "scripts" / "cleanup", "--namespace", "by-loading", folder=checkout)
-    assert not cluster.kubectl("get", "namespace", "by-loading", "--ignore-not-found").strip()
+        before = generation(namespace)
+        deploy(cluster, checkout, namespace.name, *words)
+        assert generation(namespace) == before, "the same image again must not roll the pods"
+        for _ in range(2):
+            cluster.run(checkout / "scripts" / "cleanup", "--namespace", namespace.name, folder=checkout)
+        assert not cluster.kubectl("get", "namespace", namespace.name, "--ignore-not-found").strip()
 
 
 def wait_until_balanced(namespace: Namespace) -> str:
@@ -99,14 +103,13 @@ def test_deploy_through_a_registry(
     words = ["--image", "localhost:5000/heliograph", "--push", "--set", "image.pullPolicy=Always"]
     # Of an image that a node has pulled, Kubernetes asks the registry again under every name: this is another one.
     words += ["--build-arg", "REVISION=pushed", *SMALL_WORDS]
-    deploy(cluster, checkout, "by-registry", *words)
-    namespace = Namespace(cluster, "by-registry")
-    wait_for_pods(namespace, 2)
-    reasons = [event["reason"] for event in namespace.get("events")["items"]]
-    assert "Pulled" in reasons
-    with namespace.forwarded() as url:
-        check_answers(url, pictures, removes_backgrounds=weights)
-    cluster.run(checkout / "scripts" / "cleanup", "--namespace", "by-registry", folder=checkout)
+    with unmade_namespace(cluster, "by-registry") as namespace:
+        deploy(cluster, checkout, namespace.name, *words)
+        wait_for_pods(namespace, 2)
+        messages = [event["message"] for event in namespace.get("events")["items"]]
+        assert any("Successfully pulled image" in message for message in messages)
+        with namespace.forwarded() as url:
+            check_answers(url, pictures, removes_backgrounds=weights)
 
 
 def test_plain_manifests(cluster: Cluster, checkout: Path, image: str, pictures: Path, weights: bool) -> None:

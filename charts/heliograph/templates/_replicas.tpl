@@ -33,6 +33,14 @@ heliograph/replicas-by-values
 {{- end -}}
 
 {{/*
+heliograph.replicasByValues: what the annotation of the Deployment says. The autoscaler's number is nobody's wish: when it
+is switched off, the values count.
+*/}}
+{{- define "heliograph.replicasByValues" -}}
+{{- if .Values.serve.autoscaling.enabled }}autoscaler{{ else }}{{ int .Values.serve.replicas }}{{ end -}}
+{{- end -}}
+
+{{/*
 heliograph.replicas: spec.replicas of the Deployment, empty to leave it out.
 Without autoscaling: as the values say, or what `kubectl scale` said since. With it the number belongs to the
 autoscaler and is left out, unless an earlier release set it (the annotation is there): to leave out a field that one
@@ -48,7 +56,7 @@ has set takes the Deployment back to one pod until the autoscaler notices. Then 
 {{- if $remembered -}}
 {{- int $live.spec.replicas | default (int .Values.serve.autoscaling.minReplicas) -}}
 {{- end -}}
-{{- else if eq $remembered (.Values.serve.replicas | int | toString) -}}
+{{- else if eq $remembered (include "heliograph.replicasByValues" .) -}}
 {{- int $live.spec.replicas -}}
 {{- else -}}
 {{- int .Values.serve.replicas -}}
