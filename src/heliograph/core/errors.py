@@ -10,7 +10,8 @@
     │   ├── ParameterInvalid
     │   ├── PictureMissing
     │   ├── TooManyPictures
-    │   └── IdempotencyConflict     the key stands for another request
+    │   ├── IdempotencyConflict     the key stands for another request
+    │   └── WorkerUnknown           no such worker
     ├── PictureError                this picture cannot be answered
     │   ├── PictureTooLarge         bytes
     │   ├── PictureFormatUnknown    not an image that we read
@@ -21,19 +22,30 @@
     │   ├── ModelUnavailable        known, but its weights are not on this machine
     │   ├── ModelTaskMismatch       exists, but does something else
     │   └── ModelInvalid            its package or weights are wrong
+    ├── JobError
+    │   ├── JobUnknown              no such job or group, or another owner's
+    │   ├── JobCancelled
+    │   ├── JobNotDead              only dead jobs can be requeued
+    │   ├── ResultExpired
+    │   ├── AttemptsExhausted       its worker was lost in each attempt
+    │   └── PayloadLost             the server has lost the picture
     ├── CapacityError               try again later; carries ``retry_after_seconds``
     │   ├── Overloaded
     │   ├── QueueFull
     │   ├── QueueUnavailable        the server behind the queue does not answer
+    │   ├── BlobStoreUnavailable    the folder of large payloads does not answer
+    │   ├── FleetUnavailable        whoever runs the workers does not answer
     │   └── ShuttingDown
     ├── DeadlineExceeded
     ├── EngineFailed
+    ├── NeedsQueueMode              this process alone cannot do it
     ├── AccessError
     │   ├── KeyMissing
     │   ├── KeyInvalid
     │   ├── ScopeMissing
     │   ├── HostRefused
-    │   └── OriginRefused
+    │   ├── OriginRefused
+    │   └── FleetReadOnly           workers cannot be stopped or scaled from here
     └── SettingsInvalid             the process refuses to start
 
 Messages are for the person who reads the log or the answer; ``code`` is for
@@ -42,9 +54,24 @@ programs and never changes. Text that came from outside is cut with `excerpt`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar
 
 EXCERPT_CHARACTERS = 256
+
+
+def by_code(code: str, message: str) -> HeliographError:
+    """The error that was stored by its code; the base of all for a code that nobody knows."""
+    return _kinds().get(code, HeliographError)(message)
+
+
+@cache
+def _kinds() -> Mapping[str, type[HeliographError]]:
+    kinds: list[type[HeliographError]] = [HeliographError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.code: kind for kind in kinds if "code" in vars(kind)}
 
 
 def excerpt(text: object) -> str:
@@ -121,6 +148,13 @@ class IdempotencyConflict(RequestError):
     title = "The idempotency key stands for another request"
 
 
+class WorkerUnknown(RequestError):
+    """No worker of this name runs."""
+
+    code = "worker-unknown"
+    title = "No worker of this name"
+
+
 class PictureError(HeliographError):
     """This picture cannot be answered; the same bytes will never be."""
 
@@ -185,6 +219,52 @@ class ModelInvalid(ModelError):
     title = "The model's package is invalid"
 
 
+class JobError(HeliographError):
+    """A job cannot be told of, or has no result."""
+
+
+class JobUnknown(JobError):
+    """No job or group of this id is known, or it belongs to another key."""
+
+    code = "job-unknown"
+    title = "No job or group of this id"
+
+
+class JobCancelled(JobError):
+    """The job was cancelled and has no result."""
+
+    code = "job-cancelled"
+    title = "The job was cancelled"
+
+
+class JobNotDead(JobError):
+    """Only a dead job whose picture is still there can be requeued."""
+
+    code = "job-not-dead"
+    title = "Only dead jobs can be requeued"
+
+
+class ResultExpired(JobError):
+    """The result was there and is gone: after its time, or because it was acknowledged."""
+
+    code = "result-expired"
+    title = "The result is gone"
+
+
+class AttemptsExhausted(JobError):
+    """The worker was lost in every attempt at this job."""
+
+    code = "attempts-exhausted"
+    title = "Every attempt at this job failed"
+
+
+class PayloadLost(JobError):
+    """The queue's server has lost the picture of this job."""
+
+    code = "payload-lost"
+    title = "The picture of this job is lost"
+
+
 class CapacityError(HeliographError):
     """Refused for now. ``retry_after_seconds`` (> 0) says when it may work."""
 
@@ -214,6 +294,20 @@ class QueueUnavailable(CapacityError):
     title = "The queue cannot be reached"
 
 
+class BlobStoreUnavailable(CapacityError):
+    """The store of large payloads does not answer, or is full."""
+
+    code = "blob-store-unavailable"
+    title = "The store of large payloads cannot be reached"
+
+
+class FleetUnavailable(CapacityError):
+    """Whoever runs the workers does not answer."""
+
+    code = "fleet-unavailable"
+    title = "Whoever runs the workers does not answer"
+
+
 class ShuttingDown(CapacityError):
     """The process is stopping and takes no new work."""
 
@@ -233,6 +327,13 @@ class EngineFailed(HeliographError):
 
     code = "engine-failed"
     title = "The engine failed on this picture"
+
+
+class NeedsQueueMode(HeliographError):
+    """This process has no part in a queue, or no workers; `heliograph up` and `mode: queue` of the chart have."""
+
+    code = "needs-queue-mode"
+    title = "This needs a queue with workers"
 
 
 class AccessError(HeliographError):
@@ -272,6 +373,13 @@ class OriginRefused(AccessError):
 
     code = "origin-refused"
     title = "Requests from other web pages are refused"
+
+
+class FleetReadOnly(AccessError):
+    """Workers can be listed from here, not stopped or scaled."""
+
+    code = "fleet-read-only"
+    title = "Workers cannot be changed from here"
 
 
 class SettingsInvalid(HeliographError):

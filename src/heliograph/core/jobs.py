@@ -91,23 +91,30 @@ class JobProblem:
 class JobResult:
     """The answer of a job that is done.
 
-    ``facts`` is a JSON document of what belongs to the answer beside its bytes: timings, sizes.
+    ``facts`` is a JSON document of what belongs to the answer beside its bytes: timings, sizes. ``kept_elsewhere``
+    is how many bytes of the answer lie in a blob store, which count like those here.
     """
 
     data: bytes
     media_type: str
     facts: str = "{}"
+    kept_elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """One picture to be answered later. ``parameters`` is a JSON document that only workers read."""
+    """One picture to be answered later.
+
+    ``parameters`` is a JSON document that only workers read. ``kept_elsewhere`` is how many bytes of the payload lie
+    in a blob store, which count like those here.
+    """
 
     id: str
     name: str
     model: str
     payload: bytes
     parameters: str = "{}"
+    kept_elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +157,8 @@ class Job:
     started_at: float | None = None
     finished_at: float | None = None
     problem: JobProblem | None = None
+    facts: str = ""
+    """`JobResult.facts`, once it is done; "" before that and after it expired."""
     is_expired: bool = False
     """The result was there and is gone: after its time, or because its owner acknowledged it."""
 
@@ -175,11 +184,15 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A job that was handed to a worker, which has not begun with it. ``entry`` is its place in the stream."""
+    """A job that was handed to a worker, which has not begun with it.
+
+    ``entry`` is its place in the stream; ``attempts`` is how often a worker has begun with it before.
+    """
 
     job_id: str
     entry: str
     priority: Priority
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

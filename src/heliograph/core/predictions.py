@@ -24,7 +24,7 @@ class Label:
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds that one picture spent in each phase.
+    """Seconds that one picture spent in each phase, and which worker of a queue did it; "" for this process.
 
     ``queue`` is all waiting: for a permit to decode, for the batch, for the engine.
     """
@@ -33,6 +33,7 @@ class Timings:
     decode: float = 0.0
     infer: float = 0.0
     encode: float = 0.0
+    worker: str = ""
 
     def milliseconds(self) -> dict[str, float]:
         """The phases in ms, rounded to a microsecond."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from heliograph.core.events import EventKind, EventPage
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
@@ -23,6 +24,7 @@ from heliograph.core.jobs import (
     QueueCounts,
     Verdict,
 )
+from heliograph.core.workers import WorkerInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +83,27 @@ class JobDesk(Protocol):
     async def group(self, group_id: str) -> Group | None:
         """A request's jobs, counted by state without reading them."""
 
+    async def group_jobs(self, group_id: str, *, offset: int = 0, limit: int = 100) -> Sequence[Job]:
+        """Jobs of a group in the order of its request, so many from the one at ``offset``; those that are known."""
+
     async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
         """The jobs of one owner, or of everybody for None, newest first; without those whose result is gone."""
 
     async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
         """Ids of jobs whose answer this gateway waits for and that became final; empty when the time is over."""
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """The workers that were heard of, by name; those that have fallen silent are `WorkerState.GONE`."""
+
+    async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
+        """Up to ``limit`` events after the one with this id, or from now on for "".
+
+        Waits so long if there are none, and returns as soon as there is one. For "" there are never any: the page
+        says from where on to read.
+        """
+
+    async def tell(self, kind: EventKind, *, worker: str = "", detail: str = "") -> None:
+        """Adds an event that is not of jobs."""
 
     async def counts(self) -> QueueCounts:
         """The queue in numbers; costs the same however long it is."""
@@ -93,7 +111,7 @@ class JobDesk(Protocol):
     async def expire(self, *, limit: int = 100) -> int:
         """Removes results and memories whose time is over, so many of each at most; how many.
 
-        To be called every few seconds by somebody. It also forgets workers that went away.
+        To be called every few seconds by somebody. It also tells of workers that are lost, and forgets them later.
         """
 
     async def close(self) -> None:
@@ -144,10 +162,13 @@ class JobSource(Protocol):
     async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
         """Gives up what this worker holds; others get it at once and the attempts do not count."""
 
+    async def beat(self, info: WorkerInfo) -> None:
+        """Says that a worker is there, and how it is. Tells of it when it is new, and when its state is another."""
+
     async def release(self, worker: str) -> int:
         """Gives up what a worker held that is known to be dead or left, and its name; how many jobs it held.
 
-        Others get them at once; attempts count.
+        Others get them at once; attempts count. Its heartbeat is forgotten, and it is told of if there was one.
         """
 
     async def close(self) -> None:

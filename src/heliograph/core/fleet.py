@@ -1,0 +1,86 @@
+"""The fleet: the workers of one deployment, and the port through which they are listed, stopped and scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from heliograph.core.workers import WorkerState
+
+MAX_WORKERS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetBounds:
+    """How many workers there may be; between the two the backlog decides. 0 ≤ minimum ≤ maximum ≤ `MAX_WORKERS`."""
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMember:
+    """A worker as whoever runs it sees it: a process, or a pod.
+
+    ``reason`` says why it is where it is, such as an exit status; "" for nothing to say.
+    """
+
+    name: str
+    state: WorkerState
+    host: str
+    pid: int = 0
+    started_at: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetAction:
+    """Something that was done to the fleet.
+
+    Args:
+        at: seconds since the epoch.
+        who: the API key's name, "" without keys; ``autoscaler`` or ``supervisor`` where nobody asked.
+        what: for people, such as "scaled to 2 to 6 workers".
+        command: the command that does the same.
+        outcome: ``ok``, or what went wrong.
+    """
+
+    at: float
+    who: str
+    what: str
+    command: str
+    outcome: str = "ok"
+
+
+class Fleet(Protocol):
+    """Lists, stops and scales workers. One contract suite holds for every implementation."""
+
+    async def members(self) -> Sequence[FleetMember]:
+        """The workers, by name.
+
+        Raises:
+            FleetUnavailable: whoever runs them does not answer.
+        """
+
+    async def bounds(self) -> FleetBounds | None:
+        """How many workers there may be; None where nobody here decides that."""
+
+    async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
+        """Sets the bounds; workers come and go afterwards.
+
+        Raises:
+            FleetReadOnly: they cannot be set from here.
+            ParameterInvalid: they contradict each other.
+        """
+
+    async def stop(self, name: str, *, who: str) -> FleetAction:
+        """Stops one worker, which finishes or hands back what it holds; the fleet may start another in its place.
+
+        Raises:
+            WorkerUnknown: there is none of this name.
+            FleetReadOnly: it cannot be stopped from here.
+        """
+
+    async def actions(self, *, limit: int = 100) -> Sequence[FleetAction]:
+        """What was done, newest first."""
