@@ -56,6 +56,10 @@ setup: $(DEV_READY)  ## install everything that serve, test and check need
 serve: $(SERVE_READY)  ## run the service on this machine (HELIOGRAPH_PORT=8000)
 	@exec $(HELIOGRAPH) serve
 
+.PHONY: up
+up: $(SERVE_READY)  ## run gateway, workers and a queue on this machine (HELIOGRAPH_WORKERS=2)
+	@exec $(HELIOGRAPH) up
+
 .PHONY: samples
 samples: $(SERVE_READY)  ## fetch four free photographs and draw a character, into samples/
 	@$(BIN)/python scripts/samples.py samples
@@ -73,7 +77,11 @@ manifests: $(DEV_READY) $(KUBERNETES_READY)  ## render manifests/ from the chart
 
 .PHONY: test
 test: setup  ## run the tests
-	@$(BIN)/pytest -q -m "not browser and not cluster"
+	@$(BIN)/pytest -q -m "not browser and not cluster and not chaos"
+
+.PHONY: chaos
+chaos: setup  ## 10,000 jobs under kills, stops, restarts and cuts (a quarter of an hour)
+	@$(BIN)/pytest -q -s -m chaos tests/chaos
 
 .PHONY: test-browser
 test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium

@@ -26,7 +26,7 @@ from typing import Any
 
 import closed_loop
 
-from heliograph.bootstrap import load_direct
+from heliograph.bootstrap.parts import load_direct
 from heliograph.serving.direct import DirectModel
 from heliograph.settings import Settings
 

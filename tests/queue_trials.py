@@ -18,6 +18,7 @@ from heliograph.adapters.queue.redis_source import RedisSource
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
+    JobProblem,
     JobResult,
     NewGroup,
     NewJob,
@@ -29,6 +30,7 @@ from queue_servers import QueueServer
 
 PAYLOAD = b"picture of ten bytes"[:10]
 RESULT = JobResult(data=b"label", media_type="application/json", facts='{"decode_ms": 1}')
+FAILED = JobProblem(code="engine-failed", message="The engine failed.")
 NUMBERS = itertools.count(1)
 
 
@@ -73,7 +75,8 @@ class MemoryTrial:
     async def left(self) -> Sequence[str]:
         queue = self.queue
         entries = (entry for leases in queue.leases.values() for entry in leases)
-        return [*queue.jobs, *queue.groups, *entries, *queue.timetable, *queue.memories]
+        workers = [worker.name for worker in queue.workers.listed()]
+        return [*queue.jobs, *queue.groups, *entries, *queue.timetable, *queue.memories, *workers]
 
     async def close(self) -> None:
         await self.desk.close()
@@ -93,7 +96,7 @@ class RedisTrial:
     async def later(self, seconds: float) -> None:
         for priority in Priority:
             self._age_leases(self.keys.stream(priority), int(1000 * seconds))
-        for kind in ("timetable", "memories"):
+        for kind in ("timetable", "memories", "beats", "lost"):
             table = self.keys.single(kind)
             with self.client.pipeline(transaction=False) as pipe:
                 for member in self.client.zrange(table, 0, -1):
@@ -164,6 +167,17 @@ async def one_begun(trial: Trial, worker: str = "worker", **changes: Any) -> Ass
     await enqueued(trial, **changes)
     (assignment,) = await begun(trial, worker)
     return assignment
+
+
+async def dead_job(trial: Trial, **changes: Any) -> str:
+    """The id of a job whose attempts are used up."""
+    assignment = await one_begun(trial, "a", **changes)
+    while await trial.source.retry("a", assignment, FAILED):
+        taken = await trial.source.reclaim("a", count=1)
+        if not taken:
+            break
+        (assignment,) = await trial.source.start("a", taken)
+    return assignment.delivery.job_id
 
 
 async def finish(trial: Trial, assignment: Assignment, worker: str = "worker") -> bool:

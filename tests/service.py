@@ -1,4 +1,4 @@
-"""A real ``heliograph serve`` process for tests."""
+"""Real processes of Heliograph for tests: `serve`, and whatever else is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from tempfile import NamedTemporaryFile
 import httpx2
 
 PATIENCE_SECONDS = 20.0
+ADDRESS = re.compile(r"(?:open|answers at) http://\S+?:(\d+)\b")
 
 
 def wait_for(what: str, condition: Callable[[], bool], *, patience: float = PATIENCE_SECONDS) -> None:
@@ -28,22 +29,38 @@ def wait_for(what: str, condition: Callable[[], bool], *, patience: float = PATI
 
 
 @dataclass
-class Service:
-    """The process and where it listens. ``environment`` reaches the same models from the command line."""
+class Program:
+    """A process. ``environment`` reaches the same models from the command line."""
 
     process: subprocess.Popen[bytes]
     environment: Mapping[str, str]
     log_file: Path
-    removes_backgrounds: bool
+
+    def log(self) -> str:
+        """What the process has written so far."""
+        return self.log_file.read_text()
+
+    def stop(self, number: int = signal.SIGTERM, *, patience: float = PATIENCE_SECONDS) -> int:
+        """The exit status after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(patience)
+
+    def runs(self) -> bool:
+        """True; fails with the log if the process has ended."""
+        assert self.process.poll() is None, self.log()
+        return True
+
+
+@dataclass
+class Service(Program):
+    """A process that speaks HTTP, and where it listens."""
+
+    removes_backgrounds: bool = False
     port: int = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def log(self) -> str:
-        """What the process has written so far."""
-        return self.log_file.read_text()
 
     def get(self, path: str) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=10)
@@ -55,11 +72,6 @@ class Service:
         except httpx2.TransportError:
             return 0
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit status after a signal."""
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE_SECONDS)
-
     def resident_bytes(self) -> int:
         """How much memory the process holds."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -68,16 +80,41 @@ class Service:
     def wait_until_it_answers(self, path: str, *, patience: float) -> None:
         """Returns once ``path`` has status 200; fails with the log if the process ends before."""
         wait_for("the address", self._has_address, patience=patience)
-        wait_for(path, lambda: self._runs() and self.status(path) == 200, patience=patience)
+        wait_for(path, lambda: self.runs() and self.status(path) == 200, patience=patience)
 
     def _has_address(self) -> bool:
-        if self._runs() and (found := re.search(r"open http://\S+?:(\d+) ", self.log())):
+        if self.runs() and (found := ADDRESS.search(self.log())):
             self.port = int(found[1])
         return self.port > 0
 
-    def _runs(self) -> bool:
-        assert self.process.poll() is None, self.log()
-        return True
+
+@contextmanager
+def launched(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, **settings: object
+) -> Iterator[Program]:
+    """``heliograph`` with these arguments, ended at the end.
+
+    ``settings`` are named without their prefix; those of the person who runs the tests do not count. The log goes to a
+    file, so that nothing blocks on a full pipe, and at the end to pytest, which shows it beside a test that fails.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    named = {f"HELIOGRAPH_{name.upper()}": str(value) for name, value in settings.items()}
+    whole = {**own, **(environment or {}), **named}
+    with NamedTemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliograph", *arguments],
+            env=whole,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        program = Program(process, whole, Path(log.name))
+        try:
+            yield program
+        finally:
+            process.kill()
+            process.wait()
+            sys.stderr.write(program.log())
 
 
 @contextmanager
@@ -87,32 +124,17 @@ def start_service(
     until: str | None = "/readyz",
     patience: float = PATIENCE_SECONDS,
     removes_backgrounds: bool = False,
+    command: str = "serve",
     **settings: object,
 ) -> Iterator[Service]:
-    """Starts the service on a free port, waits until ``until`` is answered, and stops it at the end.
+    """Starts ``serve`` or ``gateway`` on a free port, waits until ``until`` is answered, and stops it at the end.
 
-    ``until`` of None does not wait. ``settings`` are named without their prefix; those of the person who runs
-    the tests do not count. The log goes to a file, so that nothing blocks on a full pipe, and at the end to
-    pytest, which shows it beside a test that fails.
+    ``until`` of None does not wait.
     """
-    own = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
-    named = {f"HELIOGRAPH_{name.upper()}": str(value) for name, value in settings.items()}
-    whole = {**own, **(environment or {}), **named}
-    with NamedTemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph", "serve", "--port", "0"],
-            env=whole,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
-        service = Service(process, whole, Path(log.name), removes_backgrounds)
-        try:
-            if until is not None:
-                service.wait_until_it_answers(until, patience=patience)
-            yield service
+    with launched([command, "--port", "0"], environment, **settings) as program:
+        service = Service(program.process, program.environment, program.log_file, removes_backgrounds)
+        if until is not None:
+            service.wait_until_it_answers(until, patience=patience)
+        yield service
+        if service.process.poll() is None:
             service.stop()
-        finally:
-            process.kill()
-            process.wait()
-            sys.stderr.write(service.log())

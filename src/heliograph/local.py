@@ -15,7 +15,7 @@ from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
-from heliograph.bootstrap import load_direct
+from heliograph.bootstrap.parts import load_direct
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
 from heliograph.core.pictures import Picture, PictureHeader, UInt8Array

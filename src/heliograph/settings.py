@@ -13,10 +13,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from heliograph.core import errors
+from heliograph.core.fleet import MAX_WORKERS
 from heliograph.core.pictures import MEGABYTE, MEGAPIXEL
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -176,6 +177,63 @@ class Settings(BaseSettings):
     )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, le=3600, description="For a request's body to arrive; then 408."
+    )
+
+    # Queue
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey, 7.0 or later, behind `gateway` and `worker`: `redis://`, `rediss://` or "
+        "`unix://`, with user, password and database.",
+    )
+    queue: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of the queue; several may lie on one server.",
+    )
+    jobs: bool = Field(
+        True,
+        description="Whether `serve` takes jobs into its memory; off where several processes stand behind one "
+        "address without a queue.",
+    )
+    max_job_pictures: int = Field(500, ge=1, le=10_000, description="Pictures in one call of /v1/jobs.")
+    max_queued_jobs: int = Field(
+        100_000, ge=1, description="Jobs that may wait or run; above that 503 with Retry-After."
+    )
+    max_queued_bytes: int = Field(
+        2_000 * MEGABYTE,
+        ge=1,
+        description="Bytes of the pictures of all jobs and of stored results. A server with a memory limit takes no "
+        "more at 60 % of it.",
+    )
+    result_seconds: float = Field(3600.0, gt=0, description="How long a result is kept.")
+    lease_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=600,
+        description="After how long without a sign of its worker a job goes to another one; the same for all.",
+    )
+    blob_dir: Path | None = Field(
+        None,
+        description="Shared folder for the pictures and results of jobs; without it they lie in the queue's server.",
+    )
+    min_blob_bytes: int = Field(
+        0, ge=0, description="What is smaller stays in the queue's server all the same."
+    )
+    max_event_streams: int = Field(256, ge=1, description="Streams of /v1/events open at the same time.")
+
+    # Fleet
+    workers: int = Field(2, ge=0, le=MAX_WORKERS, description="Workers that `heliograph up` runs.")
+    finish_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="How long a worker that stops goes on with the jobs in its hands; what is left others get.",
+    )
+    fleet_socket: Path | None = Field(
+        None, description="Unix socket of whoever runs the workers; `heliograph up` sets it."
+    )
+    parent_pid: int | None = Field(
+        None, description="Process with which this one ends; `heliograph up` sets it."
     )
 
     # Stopping

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from blob_trials import OffloadedTrial
 from heliograph.core.queue import QueueRules
 from queue_servers import BINARIES, QueueServer, queue_server
 from queue_trials import MakeTrial, MemoryTrial, RedisTrial, Trial, end
@@ -31,17 +33,18 @@ def servers() -> Iterator[Servers]:
         yield running_server
 
 
-@pytest.fixture(params=["memory", *BINARIES])
-async def make_trial(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[MakeTrial]:
+@pytest.fixture(params=["memory", *BINARIES, "valkey and a folder"])
+async def make_trial(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path
+) -> AsyncIterator[MakeTrial]:
     """Makes the queue of a test, given its rules. After the test nothing of it may be left behind."""
     trials: list[Trial] = []
 
     def make(**rules: Any) -> Trial:
         numbers = QueueRules(**rules)
-        if request.param == "memory":
-            trials.append(MemoryTrial(numbers))
-        else:
-            trials.append(RedisTrial(numbers, servers(request.param)))
+        name, _, has_folder = request.param.partition(" ")
+        trial: Trial = MemoryTrial(numbers) if name == "memory" else RedisTrial(numbers, servers(name))
+        trials.append(OffloadedTrial(trial, tmp_path) if has_folder else trial)
         return trials[-1]
 
     yield make

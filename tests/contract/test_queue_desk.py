@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from heliograph.core import errors
-from heliograph.core.jobs import JobProblem, JobResult, JobState, Outcome, Priority
+from heliograph.core.jobs import JobState, Outcome, Priority
 from queue_trials import (
+    FAILED,
     PAYLOAD,
     RESULT,
     MakeTrial,
     Trial,
     begun,
+    dead_job,
     enqueued,
     finish,
     ids_of,
@@ -23,20 +24,8 @@ from queue_trials import (
 )
 
 pytestmark = pytest.mark.anyio
-FAILED = JobProblem(code="engine-failed", message="The engine failed.")
 DAY = 86_400.0
 HOUR = 3600.0
-
-
-async def dead_job(trial: Trial) -> str:
-    """The id of a job whose attempts are used up."""
-    assignment = await one_begun(trial, "a")
-    while await trial.source.retry("a", assignment, FAILED):
-        taken = await trial.source.reclaim("a", count=1)
-        if not taken:
-            break
-        (assignment,) = await trial.source.start("a", taken)
-    return assignment.delivery.job_id
 
 
 # Taking in
@@ -80,54 +69,6 @@ async def test_the_same_call_again_stores_nothing(trial: Trial) -> None:
     counts = await trial.desk.counts()
     assert (counts.accepted, counts.stored_bytes) == (2, 2 * len(PAYLOAD))
     assert len(await trial.source.read("a", count=9)) == 2
-
-
-async def test_over_the_bound_of_jobs_nothing_of_a_request_is_stored(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_jobs=3, bulk_share=1.0)
-    await enqueued(trial, 2)
-    before = await trial.desk.counts()
-    group = new_group(2)
-    with pytest.raises(errors.QueueFull) as caught:
-        await trial.desk.enqueue(group)
-    assert 1.0 <= caught.value.retry_after_seconds <= 60.0
-    assert replace(await trial.desk.counts(), backlog={}) == replace(before, backlog={})
-    assert await trial.desk.group(group.id) is None
-    assert await trial.desk.job(group.jobs[0].id) is None
-    await enqueued(trial, 1)
-
-
-async def test_running_jobs_count_and_settled_ones_make_room(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_jobs=2, bulk_share=1.0)
-    await enqueued(trial, 2)
-    first, _ = await begun(trial)
-    with pytest.raises(errors.QueueFull):
-        await enqueued(trial)
-    await finish(trial, first)
-    await enqueued(trial)
-
-
-async def test_bytes_are_bounded_and_results_count(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_bytes=100, bulk_share=1.0)
-    assignment = await one_begun(trial, payload=bytes(100))
-    with pytest.raises(errors.QueueFull):
-        await enqueued(trial, payload=b"1")
-    answer = JobResult(data=bytes(60), media_type="image/png")
-    await trial.source.finish("worker", [Outcome(assignment=assignment, answer=answer)])
-    assert (await trial.desk.counts()).stored_bytes == 60
-    with pytest.raises(errors.QueueFull):
-        await enqueued(trial, payload=bytes(41))
-    await enqueued(trial, payload=bytes(40))
-    assert (await trial.desk.counts()).stored_bytes == 100
-
-
-async def test_bulk_leaves_room_for_those_that_somebody_waits_for(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_jobs=10, bulk_share=0.5)
-    await enqueued(trial, 5)
-    with pytest.raises(errors.QueueFull):
-        await enqueued(trial, 1)
-    await enqueued(trial, 5, priority=Priority.INTERACTIVE)
-    with pytest.raises(errors.QueueFull):
-        await enqueued(trial, 1, priority=Priority.INTERACTIVE)
 
 
 # Idempotency keys
@@ -196,6 +137,50 @@ async def test_a_group_counts_its_jobs(trial: Trial) -> None:
     states = (JobState.DONE, JobState.FAILED, JobState.RUNNING, JobState.QUEUED, JobState.CANCELLED)
     assert group.counts == dict.fromkeys(states, 1)
     assert group.job_ids == tuple(ids)
+
+
+async def test_the_jobs_of_a_group_come_in_the_order_of_its_request(trial: Trial) -> None:
+    ids = await enqueued(trial, 7)
+    await enqueued(trial, 2)
+    job = await trial.desk.job(ids[0])
+    assert job is not None
+    for offset, limit in ((0, 100), (0, 3), (3, 3), (6, 3), (7, 3), (100, 3), (0, 0), (2, 0), (-2, 2)):
+        jobs = await trial.desk.group_jobs(job.group, offset=offset, limit=limit)
+        assert [one.id for one in jobs] == (list(ids[offset : offset + limit]) if offset >= 0 else [])
+    assert list(await trial.desk.group_jobs(job.group, limit=1)) == [job]
+    assert not await trial.desk.group_jobs("none")
+
+
+async def test_a_group_lists_the_jobs_that_are_known(make_trial: MakeTrial) -> None:
+    trial = make_trial(max_memories=1)
+    ids = await enqueued(trial, 4)
+    for job_id in ids[:2]:
+        await trial.desk.cancel(job_id)
+        await trial.desk.acknowledge(job_id)
+        await trial.later(1)
+    await trial.desk.expire()
+    job = await trial.desk.job(ids[1])
+    assert job is not None
+    jobs = await trial.desk.group_jobs(job.group)
+    assert [(one.id, one.is_expired) for one in jobs] == [(ids[1], True), (ids[2], False), (ids[3], False)]
+
+
+async def test_facts_are_told_while_the_result_is_there(trial: Trial) -> None:
+    done, failed = [await one_begun(trial) for _ in range(2)]
+    assert [one.facts for one in (await trial.desk.jobs(None)).jobs] == ["", ""]
+    await finish(trial, done)
+    await trial.source.finish("worker", [Outcome(assignment=failed, answer=FAILED)])
+    assert [one.facts for one in (await trial.desk.jobs(None)).jobs] == ["", RESULT.facts]
+    job = await trial.desk.acknowledge(done.delivery.job_id)
+    assert job is not None
+    assert job.facts == ""
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "+inf", "(1", "٣", "1\n", "9" * 400, "\ud800"])
+async def test_a_list_refuses_a_cursor_that_is_none(trial: Trial, cursor: str) -> None:
+    await enqueued(trial)
+    with pytest.raises(errors.ParameterInvalid):
+        await trial.desk.jobs("me", cursor=cursor)
 
 
 async def test_lists_are_paged_newest_first(trial: Trial) -> None:

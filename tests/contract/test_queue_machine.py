@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -24,7 +24,6 @@ from hypothesis.stateful import (
 
 from heliograph.core.jobs import (
     FINAL_STATES,
-    TRANSITIONS,
     Assignment,
     Delivery,
     JobEvent,
@@ -36,6 +35,7 @@ from heliograph.core.jobs import (
     Verdict,
 )
 from heliograph.core.queue import QueueRules
+from queue_model import NOBODY, PAYLOAD, RESULT_ELSEWHERE, Modelled, told_states
 from queue_servers import BINARIES, QueueServer
 from queue_trials import MemoryTrial, RedisTrial, Trial, end, new_group
 
@@ -43,47 +43,10 @@ Value = TypeVar("Value")
 One = TypeVar("One", bound=Delivery | Assignment)
 RULES = QueueRules(max_attempts=2, memory_seconds=10.0**8)
 WORKERS = st.sampled_from(["ann", "bob", "cay"])
-NOBODY = ""
 MOSTLY = st.sampled_from([True, True, False])
 PROBLEM = JobProblem(code="engine-failed", message="The engine failed.")
-PAYLOAD = b"picture"
 EXAMPLES = {"memory": 120}
 ON_A_SERVER = 40
-
-
-@dataclass(eq=False)
-class Modelled:
-    """What must be true of a job."""
-
-    id: str
-    priority: Priority
-    state: JobState = JobState.QUEUED
-    attempts: int = 0
-    is_delivered: bool = False
-    stale_entries: int = 0
-    """Entries of it that are cancelled and not read yet."""
-    holder: str = NOBODY
-    is_lease_over: bool = False
-    delivery: Delivery | None = None
-    token: str = ""
-    result: bytes | None = None
-    picture: bytes = PAYLOAD
-    is_expired: bool = False
-
-    def happens(self, event: JobEvent) -> bool:
-        """Lets an event happen, if the table allows it."""
-        after = TRANSITIONS.get((self.state, event))
-        if after is None:
-            return False
-        self.state = after
-        if after in FINAL_STATES:
-            self.is_delivered, self.holder = False, NOBODY
-            if after is not JobState.DEAD:
-                self.picture = b""
-        return True
-
-    def forget_result(self) -> None:
-        self.is_expired, self.result, self.picture = True, None, b""
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -107,6 +70,7 @@ class QueueMachine(RuleBasedStateMachine):
         for job in self.jobs.values():
             stored = self.ask(self.trial.desk.result(job.id))
             assert (stored.data if stored else None) == job.result
+        assert self.ask(told_states(self.trial)) == {job.id: job.state for job in self.jobs.values()}
         self.ask(end(self.trial))
         self.ask(self.trial.close())
         self.loop.close()
@@ -119,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
         job = self.model_of(one)
         if isinstance(one, Assignment):
             return job.state is JobState.RUNNING and job.token == one.token
-        return job.is_delivered and job.delivery == one and job.holder == worker
+        return job.is_delivered and job.entry == one.entry and job.holder == worker
 
     def pick(self, data: st.DataObject, held: Sequence[tuple[str, One]]) -> tuple[str, list[One]]:
         """A worker, and some of what it ever got: mostly what is still its own, else every step would be late."""
@@ -146,11 +110,14 @@ class QueueMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.deliver(3, Priority.BULK)
 
-    @rule(count=st.integers(1, 3), priority=st.sampled_from(Priority))
-    def deliver(self, count: int, priority: Priority) -> None:
+    @rule(count=st.integers(1, 3), priority=st.sampled_from(Priority), elsewhere=st.sampled_from([0, 100]))
+    def deliver(self, count: int, priority: Priority, elsewhere: int = 0) -> None:
         group = new_group(count, priority=priority, payload=PAYLOAD)
+        group = replace(group, jobs=tuple(replace(job, kept_elsewhere=elsewhere) for job in group.jobs))
         assert self.ask(self.trial.desk.enqueue(group)).job_ids == tuple(job.id for job in group.jobs)
-        self.jobs |= {job.id: Modelled(id=job.id, priority=priority) for job in group.jobs}
+        self.jobs |= {
+            job.id: Modelled(id=job.id, priority=priority, elsewhere=elsewhere) for job in group.jobs
+        }
 
     @rule(data=st.data(), action=st.sampled_from(["cancel", "requeue", "acknowledge"]))
     def client(self, data: st.DataObject, action: str) -> None:
@@ -161,7 +128,7 @@ class QueueMachine(RuleBasedStateMachine):
         if action == "cancel" and job.happens(JobEvent.CANCEL) and not was_delivered:
             job.stale_entries += 1
         if action == "requeue" and job.picture and job.happens(JobEvent.REQUEUE):
-            job.attempts, job.delivery, job.token = 0, None, ""
+            job.attempts, job.entry, job.token = 0, "", ""
         if action == "acknowledge" and job.state in FINAL_STATES and not job.is_expired:
             job.forget_result()
             self.expired += 1
@@ -177,6 +144,7 @@ class QueueMachine(RuleBasedStateMachine):
             (one.priority is prefer for one in found), reverse=True
         )
         for delivery in found:
+            assert delivery.attempts == 0
             self.take(worker, delivery)
         if starts:
             self.start(worker, [one for one in found if self.holds(worker, one)])
@@ -191,7 +159,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.ask(self.trial.source.start(worker, [delivery]))
             return
         assert not job.is_delivered
-        job.is_delivered, job.holder, job.delivery, job.is_lease_over = True, worker, delivery, False
+        job.is_delivered, job.holder, job.entry, job.is_lease_over = True, worker, delivery.entry, False
 
     @rule(data=st.data())
     def start_some(self, data: st.DataObject) -> None:
@@ -238,8 +206,8 @@ class QueueMachine(RuleBasedStateMachine):
             job = self.model_of(assignment)
             self.answers += 1
             text = str(self.answers).encode()
-            answer = JobResult(data=text, media_type="text/plain") if succeeds else PROBLEM
-            outcomes.append(Outcome(assignment=assignment, answer=answer))
+            result = JobResult(data=text, media_type="text/plain", kept_elsewhere=RESULT_ELSEWHERE)
+            outcomes.append(Outcome(assignment=assignment, answer=result if succeeds else PROBLEM))
             if self.holds(worker, assignment):
                 job.happens(JobEvent.FINISH if succeeds else JobEvent.FAIL)
                 job.result = text if succeeds else None
@@ -297,7 +265,7 @@ class QueueMachine(RuleBasedStateMachine):
         for delivery in found:
             assert delivery.job_id in loose
             job = self.model_of(delivery)
-            assert job.delivery == delivery
+            assert (delivery.entry, delivery.attempts) == (job.entry, job.attempts)
             job.holder, job.is_lease_over = worker, False
             self.held.append((worker, delivery))
         if starts:
@@ -334,7 +302,7 @@ class QueueMachine(RuleBasedStateMachine):
             of_it = [job.state for job in jobs if job.priority is priority]
             assert backlog.waiting == of_it.count(JobState.QUEUED)
             assert backlog.running == of_it.count(JobState.RUNNING)
-        assert counts.stored_bytes == sum(len(job.picture) + len(job.result or b"") for job in jobs)
+        assert counts.stored_bytes == sum(job.stored_bytes for job in jobs)
         assert (counts.redelivered, counts.expired) == (self.redelivered, self.expired)
 
     @invariant()

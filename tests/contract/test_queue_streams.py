@@ -9,8 +9,9 @@ import pytest
 from heliograph.adapters.queue import keys as queue_keys
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.adapters.queue.redis_source import RedisSource
-from heliograph.core.jobs import JobProblem, JobState, Outcome, Priority
+from heliograph.core.jobs import JobState, Outcome, Priority
 from heliograph.core.queue import QueueRules
+from heliograph.core.workers import WorkerInfo, WorkerState
 from queue_servers import QueueServer
 from queue_trials import RESULT, RedisTrial, begun, end, enqueued, finish, ids_of
 
@@ -188,7 +189,10 @@ async def test_all_keys_lie_under_one_hash_tag(trial: RedisTrial) -> None:
     for assignment in others:
         await finish(trial, assignment)
     await trial.desk.acknowledge(ids[2])
+    await trial.source.beat(WorkerInfo(name="lost", state=WorkerState.READY, host="h", pid=1))
+    await trial.later(LEASE + 1)
     await trial.desk.expire()
+    await trial.source.beat(WorkerInfo(name="there", state=WorkerState.READY, host="h", pid=2))
     names = {key.decode() for key in trial.client.keys("*")}
     assert {name.removeprefix(trial.keys.prefix).partition(":")[0] for name in names} == {
         *queue_keys.KINDS,
@@ -204,28 +208,6 @@ async def test_two_queues_of_a_server_do_not_meet(trial: RedisTrial) -> None:
     await other.close()
     for key in trial.client.keys("{heliograph:other}*"):
         trial.client.delete(key)
-
-
-async def test_events_tell_what_happened_to_the_jobs_of_a_request_together(trial: RedisTrial) -> None:
-    first, second = await enqueued(trial, 2)
-    started = await begun(trial, "a")
-    await trial.source.hand_back("a", started[1:])
-    await finish(trial, started[0], "a")
-    (again,) = await trial.source.start("b", await trial.source.reclaim("b", count=9))
-    await trial.source.retry("b", again, JobProblem(code="engine-failed", message="The engine failed."))
-    await trial.desk.cancel(second)
-    events = [fields for _, fields in trial.client.xrange(trial.keys.single("events"))]
-    told = [(event[b"kind"].decode(), event[b"jobs"].decode(), event[b"worker"].decode()) for event in events]
-    assert told == [
-        ("accepted", f"{first} {second}", ""),
-        ("started", f"{first} {second}", "a"),
-        ("returned", second, "a"),
-        ("done", first, "a"),
-        ("started", second, "b"),
-        ("returned", second, "b"),
-        ("cancelled", second, ""),
-    ]
-    assert {event[b"owner"] for event in events} == {b"me"}
 
 
 async def test_the_stream_of_events_is_capped(trial: RedisTrial) -> None:

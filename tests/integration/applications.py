@@ -13,12 +13,14 @@ from typing import Any
 
 import httpx2
 
-from heliograph import bootstrap
 from heliograph.api.app import create_app, create_operations_app
 from heliograph.api.errors import HTTP_CODES
 from heliograph.api.openapi import build_document
 from heliograph.api.routes import ROUTES
 from heliograph.api.services import Services
+from heliograph.bootstrap.parts import clock, read_keys
+from heliograph.bootstrap.predicting import predicting
+from heliograph.bootstrap.serve import serving
 from heliograph.settings import read_settings
 
 MODELS = "colours,brightness,absent"
@@ -47,13 +49,11 @@ async def application(folder: Path, **settings: object) -> AsyncIterator[Applica
         **settings,
     }
     read = read_settings(**chosen)
-    keys = bootstrap.read_keys(read)
-    async with bootstrap.predicting(read) as parts:
-        services = bootstrap._services(read, keys, parts)
-        for model in parts.models:
-            await model._settled.wait()
-        main = create_app(services, clock=bootstrap.clock)
-        operations = create_operations_app(services, clock=bootstrap.clock)
+    keys = read_keys(read)
+    async with predicting(read) as parts, serving(read, keys, parts) as services:
+        await parts.models.wait_until_settled()
+        main = create_app(services, clock=clock)
+        operations = create_operations_app(services, clock=clock)
         async with _client(main) as client, _client(operations) as operations_client:
             yield Application(client, operations_client, services)
 
@@ -80,7 +80,8 @@ openapi = functools.cache(partial(build_document, "0"))
 
 def documented(request: httpx2.Request, status: int) -> str:
     """What the OpenAPI document says of a status of the route that a request went to."""
-    path = request.url.path
-    spec = next(s for s in ROUTES if re.fullmatch(re.sub(r"{\w+}", "[^/]+", s.path), path))
+    path, method = request.url.path, request.method.replace("HEAD", "GET")
+    specs = [s for s in ROUTES if re.fullmatch(re.sub(r"{\w+}", "[^/]+", s.path), path)]
+    spec = next(s for s in specs if s.method == method)
     operation = openapi()["paths"][spec.path][spec.method.lower()]
     return str(operation["responses"].get(str(status), {}).get("description"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from heliograph import bootstrap
+from heliograph.bootstrap.parts import read_keys
 from heliograph.core import errors
 from heliograph.serving.access import Scope, create_key
 from heliograph.settings import read_settings
@@ -126,9 +126,9 @@ def test_without_keys_it_refuses_to_listen_to_the_network(folder: Path) -> None:
 
 def test_auth_off_lets_it_listen_to_the_network_without_keys() -> None:
     settings = read_settings(host=EVERYWHERE, auth="off")
-    assert not bootstrap.read_keys(settings)
+    assert not read_keys(settings)
     with pytest.raises(errors.SettingsInvalid, match="without API keys"):
-        bootstrap.read_keys(read_settings(host=EVERYWHERE))
+        read_keys(read_settings(host=EVERYWHERE))
 
 
 async def test_auth_off_answers_under_every_name(folder: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heliograph.bootstrap import load_direct
+from heliograph.bootstrap.parts import load_direct
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
 from heliograph.settings import Settings
 from service import Service

@@ -30,5 +30,5 @@ def test_what_starts_quickly_imports_little(statement: str) -> None:
 
 
 def test_serving_does_without_fastapi_onnx_and_training() -> None:
-    statement = "import heliograph.bootstrap, heliograph.api.app, heliograph.api.server"
+    statement = "import heliograph.bootstrap.serve, heliograph.api.app, heliograph.api.server"
     assert not imported_by(statement) & {"fastapi", "onnx", "keras", "tensorflow", "openvino"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bootstrap import predicting, read_keys
+from heliograph.bootstrap.parts import read_keys
+from heliograph.bootstrap.predicting import predicting
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.settings import Settings

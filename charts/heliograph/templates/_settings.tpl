@@ -60,6 +60,7 @@ HELIOGRAPH_MAX_IN_FLIGHT. Whole numbers need the detour: Helm reads them as floa
 {{- define "heliograph.environment" -}}
 HELIOGRAPH_PORT: "8000"
 HELIOGRAPH_OPS_PORT: "8001"
+HELIOGRAPH_JOBS: "false"
 {{- range $name, $value := .Values.settings }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}

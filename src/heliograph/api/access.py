@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from heliograph.api.errors import problem_response
 from heliograph.core import errors
+from heliograph.serving.access import Caller
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SAME_SITE = frozenset({"same-origin", "none"})
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sends a request whose route asks for a scope."""
+    caller: Caller = request.state.caller
+    return caller
 
 
 def bearer_key(headers: Headers) -> str | None:

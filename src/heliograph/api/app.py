@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,10 +16,13 @@ from heliograph.api.access import Doorkeeper, bearer_key
 from heliograph.api.errors import http_problem_response, problem_response
 from heliograph.api.middleware import RequestEnvelope
 from heliograph.api.predict import CLIENT_CLOSED_REQUEST
-from heliograph.api.routes import OPERATIONS_ROUTES, ROUTES, RouteSpec
+from heliograph.api.routes import OPERATIONS_ROUTES, ROUTES
 from heliograph.api.services import Services
+from heliograph.api.specs import RouteSpec
 from heliograph.core import errors
 from heliograph.core.ports import Clock
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(services: Services, *, clock: Clock, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -61,16 +65,28 @@ def _application(
 
 
 def _routes(table: Sequence[RouteSpec], services: Services) -> list[BaseRoute]:
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for spec in table:
+        paths.setdefault(spec.path, {})[spec.method] = _endpoint(spec, services)
     return [
-        Route(spec.path, _endpoint(spec, services), methods=[spec.method], name=spec.handler.__name__)
-        for spec in table
+        Route(path, _by_method(endpoints), methods=list(endpoints), name=path)
+        for path, endpoints in paths.items()
     ]
 
 
-def _endpoint(spec: RouteSpec, services: Services) -> Callable[[Request], Awaitable[Response]]:
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """One endpoint for all methods of a path, so that a refusal names each of them."""
+
     async def endpoint(request: Request) -> Response:
-        if spec.scope is not None:
-            services.keys.check(bearer_key(request.headers), spec.scope)
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _endpoint(spec: RouteSpec, services: Services) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        if spec.scopes:
+            request.state.caller = services.keys.check(bearer_key(request.headers), *spec.scopes)
         return await spec.handler(request, services)
 
     return endpoint

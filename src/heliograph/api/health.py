@@ -6,10 +6,16 @@ requests: models are settled, one at least answers, and the process is not stopp
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from heliograph.api.services import Services
+
+QUEUE_SECONDS = 2.0
+"""How long metrics wait for the numbers of the queue."""
 
 
 async def live(request: Request, services: Services) -> Response:
@@ -33,6 +39,10 @@ async def ready(request: Request, services: Services) -> Response:
 
 async def metrics(request: Request, services: Services) -> Response:
     """``GET /metrics``: for Prometheus."""
+    if services.queue_view is not None:
+        with suppress(TimeoutError):  # of a queue that hangs the other metrics are the more welcome
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await services.queue_view.refresh()
     body, content_type = services.metrics.render()
     return Response(body, headers={"Content-Type": content_type})
 

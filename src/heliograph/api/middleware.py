@@ -23,6 +23,10 @@ QUIET_ROUTES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
 """Asked every few seconds by machines: counted, not logged unless they are refused or broken."""
 USUAL_STATUSES = frozenset({200, 503})
 UNMATCHED = "unmatched"
+WORKER_HEADER = "Heliograph-Worker"
+"""Who answered: this process, unless a handler names the worker that did."""
+EVENT_STREAM = "text/event-stream"
+"""An answer that lasts as long as its client likes: its time is that to its beginning."""
 DISCARD_SECONDS = 2.0
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -77,12 +81,16 @@ class RequestEnvelope:
         request_id = _request_id(headers.get("x-request-id"))
         body = RequestBody(headers, receive)
         status = 0
+        seconds: float | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(MutableHeaders(scope=message), request_id)
+                answer = MutableHeaders(scope=message)
+                self._add_headers(answer, request_id)
+                if answer.get("content-type", "").startswith(EVENT_STREAM):
+                    seconds = self._clock() - started
             elif body.unread and not message.get("more_body") and self._closes(scope, headers):
                 await send({**message, "more_body": True})
                 await body.discard()
@@ -100,7 +108,7 @@ class RequestEnvelope:
             if status == 0:
                 await problem_response(errors.HeliographError())(scope, receive, send_with_headers)
         finally:
-            self._note(scope, request_id, status, self._clock() - started)
+            self._note(scope, request_id, status, self._clock() - started if seconds is None else seconds)
 
     def _closes(self, scope: Scope, headers: Headers) -> bool:
         """Whether the connection ends with this answer."""
@@ -112,7 +120,7 @@ class RequestEnvelope:
 
     def _add_headers(self, headers: MutableHeaders, request_id: str) -> None:
         headers["X-Request-ID"] = request_id
-        headers["Heliograph-Worker"] = self._worker
+        headers.setdefault(WORKER_HEADER, self._worker)
         headers["X-Content-Type-Options"] = "nosniff"
         headers.setdefault("Cache-Control", "no-store")
         if self._is_draining():

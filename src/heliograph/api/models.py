@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from heliograph.api import schemas
 from heliograph.api.services import Services
-from heliograph.serving.served import Plan, ServedModel
+from heliograph.serving.model_table import Plan, ServedModel
 
 
 async def list_models(request: Request, services: Services) -> Response:
@@ -53,7 +53,7 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "licence": model.spec.licence,
         "state": model.state.value,
         "problem": model.problem.message if model.problem else None,
-        "plan": _plan(model.loaded.plan) if model.loaded else None,
+        "plan": _plan(model.plan) if model.plan else None,
     }
 
 

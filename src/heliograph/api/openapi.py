@@ -6,6 +6,7 @@ through it, which saves them 50 µs and the process 0.2 s of start.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,9 +14,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
 
+from heliograph.api import job_schemas
 from heliograph.api.access import SAFE_METHODS
 from heliograph.api.errors import PROBLEM_MEDIA_TYPE, status_of
-from heliograph.api.routes import ROUTES, RouteSpec
+from heliograph.api.parameters import Parameter
+from heliograph.api.routes import ROUTES
+from heliograph.api.specs import RouteSpec
 from heliograph.api.uploads import BACKGROUND_IMAGE
 from heliograph.core import errors
 
@@ -24,6 +28,13 @@ Send a picture, get its labels, its cut-out or its character. Errors are problem
 stable `code`. Every answer says who gave it (`Heliograph-Worker`), where its time went (`Server-Timing`) and
 its id (`X-Request-ID`; one that you send is kept)."""
 PICTURE = {"type": "string", "format": "binary"}
+PATH_EXAMPLES = {
+    "model": "efficientnet-lite0",
+    "file": "start.js",
+    "job": job_schemas.ID,
+    "group": job_schemas.ID,
+    "worker": "worker-1-x7f3",
+}
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/ProblemShape"}
 
 
@@ -37,6 +48,7 @@ def build_document(version: str) -> dict[str, Any]:
             methods=[spec.method],
             summary=spec.summary,
             tags=[spec.tag],
+            status_code=spec.status,
             operation_id=_operation_id(spec),
             response_class=Response,
             responses=_responses(spec),
@@ -63,26 +75,41 @@ def _operation_id(spec: RouteSpec) -> str:
 def _extra(spec: RouteSpec) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     listed: list[dict[str, Any]] = [
-        {"name": p.name, "in": "query", "description": p.description, "schema": dict(p.schema)}
-        for p in spec.parameters
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "example": example}}
+        for name, example in PATH_EXAMPLES.items()
+        if f"{{{name}}}" in spec.path
     ]
-    if "{model}" in spec.path:
-        name = {"type": "string", "example": "efficientnet-lite0"}
-        listed.insert(0, {"name": "model", "in": "path", "required": True, "schema": name})
-    if "{file}" in spec.path:
-        listed.insert(0, {"name": "file", "in": "path", "required": True, "schema": {"type": "string"}})
+    listed += [
+        {"name": p.name, "in": p.place, "description": p.description, "schema": dict(p.schema)}
+        for p in spec.parameters
+        if p.place != "body"
+    ]
     if listed:
         extra["parameters"] = listed
     if spec.takes_pictures:
         extra["requestBody"] = _request_body(spec)
-    if spec.scope is not None:
+    elif members := [p for p in spec.parameters if p.place == "body"]:
+        extra["requestBody"] = _form_body(members)
+    if spec.scopes:
         extra["security"] = [{"key": []}, {}]
-        extra["description"] = f"Needs the scope `{spec.scope}` where API keys are in use."
+        scopes = " or ".join(f"`{scope}`" for scope in spec.scopes)
+        extra["description"] = f"Needs the scope {scopes} where API keys are in use."
     return extra
 
 
+def _form_body(members: Sequence[Parameter]) -> dict[str, Any]:
+    properties = {p.name: {**p.schema, "description": p.description} for p in members}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return {
+        "required": True,
+        "content": {
+            media: {"schema": schema} for media in ("application/json", "application/x-www-form-urlencoded")
+        },
+    }
+
+
 def _request_body(spec: RouteSpec) -> dict[str, Any]:
-    fields: dict[str, Any] = {p.name: dict(p.schema) for p in spec.parameters}
+    fields: dict[str, Any] = {p.name: dict(p.schema) for p in spec.parameters if p.place == "query"}
     text: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
     form: dict[str, Any] = {"image": _one_or_many(PICTURE, spec), **fields}
     members: dict[str, Any] = {"image": _one_or_many(text, spec), **fields}
@@ -113,7 +140,11 @@ def refusals(spec: RouteSpec) -> list[type[errors.HeliographError]]:
         doors.append(errors.OriginRefused)
     if spec.scope is not None:
         doors += [errors.KeyMissing, errors.KeyInvalid, errors.ScopeMissing]
-    return [*spec.errors, *doors]
+    return list(dict.fromkeys([*spec.errors, *doors]))
+
+
+def _content(media_type: str) -> dict[str, Any]:
+    return PICTURE if media_type.startswith("image/") else {}
 
 
 def _responses(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
@@ -121,8 +152,12 @@ def _responses(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
     if spec.answer is not None:
         success["model"] = spec.answer
     if spec.media_types:
-        success["content"] = {media: {"schema": PICTURE} for media in spec.media_types}
-    responses: dict[int | str, dict[str, Any]] = {200: success}
+        success["content"] = {media: {"schema": _content(media)} for media in spec.media_types}
+    responses: dict[int | str, dict[str, Any]] = {spec.status: success}
+    for status, other in spec.others.items():
+        responses[status] = {"description": other.description}
+        if other.answer is not None:
+            responses[status]["model"] = other.answer
     if spec.unready:
         responses[503] = {"description": "Not now", "model": spec.answer}
     kinds = refusals(spec)

@@ -1,30 +1,41 @@
-"""The parameters of the prediction routes: their names, values and meaning, in one place."""
+"""The parameters of the routes: their names, values and meaning, in one place."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from starlette.datastructures import Headers
+
 from heliograph.api.uploads import BACKGROUND_IMAGE, Upload
 from heliograph.core import errors
+from heliograph.core.fleet import MAX_WORKERS
 from heliograph.core.models import Task
 from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat, parse_colour
+from heliograph.serving.answers import DEFAULT_TOP, Wanted
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-DEFAULT_TOP = 3
 MAX_TOP = 1000
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 500
+MAX_OFFSET = 1_000_000
+MAX_KEY_CHARACTERS = 255
+KEY_PATTERN = re.compile(rf"[!-~]{{1,{MAX_KEY_CHARACTERS}}}")
+BOUNDS = ("minimum", "maximum", "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter as the documentation shows it."""
+    """One parameter as the documentation shows it; ``place`` is ``query``, ``header`` or ``body``."""
 
     name: str
     description: str
     schema: Mapping[str, object]
+    place: str = "query"
 
 
 MODEL = Parameter(
@@ -53,10 +64,57 @@ BACKGROUND = Parameter(
 )
 CLASSIFY = (MODEL, TOP)
 REMOVE_BACKGROUND = (MODEL, OUTPUT, FORMAT, BACKGROUND)
+JOB_MODEL = Parameter(
+    name="model",
+    description="Model to ask; the one for classification without it.",
+    schema={"type": "string"},
+)
+IDEMPOTENCY_KEY = Parameter(
+    name="Idempotency-Key",
+    description="Stands for this request for a day: sent again with it, nothing is taken in twice.",
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[!-~]+$"},
+    place="header",
+)
+LIMIT = Parameter(
+    name="limit",
+    description="How many at most.",
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+)
+CURSOR = Parameter(
+    name="cursor", description="Where the page begins: `next` of the one before.", schema={"type": "string"}
+)
+OFFSET = Parameter(
+    name="offset",
+    description="How many to leave out.",
+    schema={"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+)
+LAST_EVENT_ID = Parameter(
+    name="Last-Event-ID",
+    description="The last event that was heard: goes on after it.",
+    schema={"type": "string", "example": "1767225600000-0"},
+    place="header",
+)
+LAST_EVENT_ID_QUERY = Parameter(
+    name="last_event_id",
+    description="The same, for clients that cannot set the header.",
+    schema={"type": "string"},
+)
+MINIMUM, MAXIMUM = (
+    Parameter(
+        name=name,
+        description=f"How many workers there are at {which}.",
+        schema={"type": "integer", "minimum": 0, "maximum": MAX_WORKERS},
+        place="body",
+    )
+    for name, which in (("min", "least"), ("max", "most"))
+)
+SCALE = (MINIMUM, MAXIMUM)
 PREDICT: dict[Task, tuple[Parameter, ...]] = {
     Task.CLASSIFICATION: (TOP,),
     Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND),
 }
+SUBMIT: dict[Task, tuple[Parameter, ...]] = {task: (JOB_MODEL, *own) for task, own in PREDICT.items()}
+JOBS = (JOB_MODEL, TOP, OUTPUT, FORMAT, BACKGROUND)
 
 
 def check_known(upload: Upload, known: Collection[Parameter]) -> None:
@@ -64,7 +122,17 @@ def check_known(upload: Upload, known: Collection[Parameter]) -> None:
     names = [parameter.name for parameter in known]
     if BACKGROUND in known:
         names.append(BACKGROUND_IMAGE)
-    unknown = [name for name in (*upload.parameters, *upload.attachments) if name not in names]
+    _check_names((*upload.parameters, *upload.attachments), names)
+
+
+def check_query(given: Mapping[str, str], known: Collection[Parameter]) -> Mapping[str, str]:
+    """What was given, or `ParameterInvalid` for a name in it that the route does not know."""
+    _check_names(given, [parameter.name for parameter in known])
+    return given
+
+
+def _check_names(given: Iterable[str], names: Collection[str]) -> None:
+    unknown = [name for name in given if name not in names]
     if unknown:
         raise errors.ParameterInvalid(
             f"There is no parameter {errors.excerpt(unknown[0])!r} here; there are: {', '.join(names)}."
@@ -73,12 +141,47 @@ def check_known(upload: Upload, known: Collection[Parameter]) -> None:
 
 def read_top(parameters: Mapping[str, str]) -> int:
     """How many labels are wanted."""
-    text = parameters.get(TOP.name)
-    if text is None:
-        return DEFAULT_TOP
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= MAX_TOP):
-        raise errors.ParameterInvalid(f"`top` must be a whole number from 1 to {MAX_TOP}.")
+    return read_number(parameters, TOP)
+
+
+def read_number(parameters: Mapping[str, str], parameter: Parameter) -> int:
+    """A whole number within the bounds of its schema, or its default.
+
+    Raises:
+        ParameterInvalid: it is something else, or it is missing and has no default.
+    """
+    text = parameters.get(parameter.name)
+    bounds = {name: int(str(parameter.schema[name])) for name in BOUNDS if name in parameter.schema}
+    if text is None and "default" in bounds:
+        return bounds["default"]
+    least, most = bounds["minimum"], bounds["maximum"]
+    is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if text is None or not is_number or not least <= int(text) <= most:
+        raise errors.ParameterInvalid(f"`{parameter.name}` must be a whole number from {least} to {most}.")
     return int(text)
+
+
+def read_wanted(task: Task, upload: Upload) -> Wanted:
+    """How the answers of a model for ``task`` are wanted."""
+    if task is Task.CLASSIFICATION:
+        return Wanted(top=read_top(upload.parameters))
+    return Wanted(cutout=read_cutout_options(upload))
+
+
+def read_idempotency_key(headers: Headers) -> str:
+    """The key that stands for a request; "" for none.
+
+    Raises:
+        ParameterInvalid: it is not 1 to 255 visible ASCII characters, or there are several.
+    """
+    keys = headers.getlist(IDEMPOTENCY_KEY.name)
+    if not keys:
+        return ""
+    if len(keys) > 1 or not KEY_PATTERN.fullmatch(keys[0]):
+        raise errors.ParameterInvalid(
+            f"`{IDEMPOTENCY_KEY.name}` must be 1 to {MAX_KEY_CHARACTERS} visible ASCII characters, sent once."
+        )
+    return keys[0]
 
 
 def read_cutout_options(upload: Upload) -> CutoutOptions:

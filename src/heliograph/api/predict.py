@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from heliograph.api import parameters
 from heliograph.api.errors import problem_of
+from heliograph.api.intake import admitted
+from heliograph.api.middleware import WORKER_HEADER
 from heliograph.api.services import Services
-from heliograph.api.uploads import Upload, read_upload
-from heliograph.core import errors
+from heliograph.api.uploads import Upload
 from heliograph.core.models import Task
 from heliograph.core.predictions import EncodedPicture, LabelledPicture, Timings
+from heliograph.serving.model_table import ServedModel
 from heliograph.serving.predict import LabelledAnswer
-from heliograph.serving.served import ServedModel
 
 CLIENT_CLOSED_REQUEST = 499
 """Status in logs and metrics for a client that went away; nobody receives it."""
@@ -26,7 +25,7 @@ CLIENT_CLOSED_REQUEST = 499
 
 async def classify(request: Request, services: Services) -> Response:
     """``POST /classify``: the labels of one picture, as a plain list."""
-    async with _admitted(request, services) as upload:
+    async with admitted(request, services) as upload:
         parameters.check_known(upload, parameters.CLASSIFY)
         model = services.predictor.choose(upload.parameters.get("model"), Task.CLASSIFICATION)
         answer = await services.predictor.classify(
@@ -40,7 +39,7 @@ async def classify(request: Request, services: Services) -> Response:
 
 async def remove_background(request: Request, services: Services) -> Response:
     """``POST /remove-background``: one picture without its background."""
-    async with _admitted(request, services) as upload:
+    async with admitted(request, services) as upload:
         parameters.check_known(upload, parameters.REMOVE_BACKGROUND)
         model = services.predictor.choose(upload.parameters.get("model"), Task.BACKGROUND_REMOVAL)
         return await _cut_out(model, upload, services)
@@ -49,7 +48,7 @@ async def remove_background(request: Request, services: Services) -> Response:
 async def predict(request: Request, services: Services) -> Response:
     """``POST /v1/models/{model}/predict``: one or many pictures, with whatever model."""
     model = services.predictor.choose(request.path_params["model"])
-    async with _admitted(request, services) as upload:
+    async with admitted(request, services) as upload:
         parameters.check_known(upload, parameters.PREDICT[model.spec.task])
         if model.spec.task is Task.BACKGROUND_REMOVAL:
             return await _cut_out(model, upload, services)
@@ -66,7 +65,7 @@ async def _label_all(model: ServedModel, upload: Upload, services: Services) -> 
         answers = [LabelledAnswer(name=picture.name, outcome=labelled)]
         headers = _timing(labelled.timings)
     else:
-        await model.ready(services.predictor.seconds_until(deadline))  # else every picture would fail alike
+        await services.predictor.wait_for(model, deadline=deadline)  # else every picture would fail alike
         answers = await services.predictor.classify_many(model, upload.pictures, top=top, deadline=deadline)
     results = [_result(answer) for answer in answers]
     body = {"model": model.reference, "version": model.spec.version, "results": results}
@@ -102,53 +101,13 @@ def _labels(answer: LabelledPicture) -> list[dict[str, Any]]:
 
 
 def _timing(timings: Timings) -> dict[str, str]:
-    phases = timings.milliseconds().items()
-    return {"Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in phases)}
+    """Where the time of a picture went, and who answered it if it was not this process."""
+    headers = {"Server-Timing": server_timing(timings.milliseconds())}
+    if timings.worker:
+        headers[WORKER_HEADER] = timings.worker
+    return headers
 
 
-@asynccontextmanager
-async def _admitted(request: Request, services: Services) -> AsyncIterator[Upload]:
-    """The upload of a request that holds a permit; what runs inside ends when the client goes away."""
-    with _counted(services), services.admission.admit() as permit, services.metrics.in_flight():
-        upload = await read_upload(request, services.upload_limits, permit)
-        with _cancelled_on_disconnect(request):
-            yield upload
-
-
-@contextmanager
-def _counted(services: Services) -> Iterator[None]:
-    """Counts refusals by their code."""
-    try:
-        yield
-    except (errors.CapacityError, errors.RequestError) as error:
-        services.metrics.request_refused(error.code)
-        raise
-
-
-@contextmanager
-def _cancelled_on_disconnect(request: Request) -> Iterator[None]:
-    """Cancels the current task when the client disconnects, so that its picture costs nothing more.
-
-    Raises:
-        ClientDisconnect: instead of the cancellation.
-    """
-    current = asyncio.current_task()
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        message = await request.receive()
-        if message["type"] == "http.disconnect" and current is not None:
-            gone = True
-            current.cancel()
-
-    watcher = asyncio.get_running_loop().create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not gone or current is None:
-            raise
-        current.uncancel()
-        raise ClientDisconnect from None
-    finally:
-        watcher.cancel()
+def server_timing(phases: Mapping[str, float]) -> str:
+    """Milliseconds of each phase as `Server-Timing` wants them."""
+    return ", ".join(f"{name};dur={ms}" for name, ms in phases.items())

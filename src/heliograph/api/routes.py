@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 
-from pydantic import BaseModel
-
 from heliograph.api import documentation, health, models, parameters, predict, schemas
-from heliograph.api.services import Handler
+from heliograph.api.job_routes import EVENT_ROUTES, FLEET_ROUTES, JOB_ROUTES
+from heliograph.api.specs import ANSWER_ERRORS, QUEUE_ERRORS, UPLOAD_ERRORS, RouteSpec
 from heliograph.core import errors
 from heliograph.serving.access import Scope
 
-PICTURE_ERRORS: tuple[type[errors.HeliographError], ...] = (
-    errors.RequestMalformed,
-    errors.ParameterInvalid,
-    errors.PictureMissing,
-    errors.TooManyPictures,
-    errors.RequestTooLarge,
-    errors.RequestTooSlow,
-    errors.PictureTooLarge,
-    errors.PictureFormatUnknown,
-    errors.PictureBroken,
-    errors.PictureTooManyPixels,
-    errors.ModelUnknown,
+PICTURE_ERRORS = (
+    *UPLOAD_ERRORS,
+    *ANSWER_ERRORS,
+    *QUEUE_ERRORS,
     errors.ModelTaskMismatch,
-    errors.ModelUnavailable,
-    errors.ModelInvalid,
-    errors.Overloaded,
     errors.ShuttingDown,
-    errors.DeadlineExceeded,
-    errors.EngineFailed,
+    errors.QueueFull,
+    errors.AttemptsExhausted,
+    errors.PayloadLost,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteSpec:
-    """One row of the table.
-
-    ``scope`` None is open to everybody. ``answer`` is the shape of the JSON answer, ``media_types`` are those
-    of an answer that is not JSON. ``takes_pictures`` documents the three ways to send one.
-    """
-
-    path: str
-    method: str
-    handler: Handler
-    scope: Scope | None
-    summary: str
-    tag: str
-    answer: type[BaseModel] | None = None
-    media_types: Sequence[str] = ()
-    takes_pictures: bool = False
-    many: bool = False
-    unready: bool = False
-    parameters: Sequence[parameters.Parameter] = ()
-    errors: Sequence[type[errors.HeliographError]] = ()
-
+"""What an answered picture may be refused with, by this process or by a worker behind a queue."""
 
 PREDICTION_ROUTES = (
     RouteSpec(
@@ -200,6 +164,9 @@ DOCUMENTATION_ROUTES = (
 ROUTES: tuple[RouteSpec, ...] = (
     *PREDICTION_ROUTES,
     *MODEL_ROUTES,
+    *JOB_ROUTES,
+    *EVENT_ROUTES,
+    *FLEET_ROUTES,
     *PROBE_ROUTES,
     metrics_route(Scope.OPERATE),
     *DOCUMENTATION_ROUTES,

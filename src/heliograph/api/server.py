@@ -151,7 +151,7 @@ async def serve_until(
     try:
         await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", extra={"drain_seconds": rules.drain_seconds})
-        lifecycle.draining = True
+        lifecycle.drain()
         if stop.is_set():
             await asyncio.sleep(rules.drain_seconds)
         for server, task in zip(servers, running, strict=True):

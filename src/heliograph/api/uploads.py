@@ -12,6 +12,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -41,6 +42,10 @@ class UploadLimits:
     max_bytes: int
     max_pictures: int
     timeout_seconds: float
+
+
+SMALL_LIMITS = UploadLimits(max_bytes=65_536, max_pictures=1, timeout_seconds=10.0)
+"""Of a request that carries parameters alone."""
 
 
 @dataclass(slots=True)
@@ -87,7 +92,25 @@ async def read_upload(request: Request, limits: UploadLimits, permit: Permit) ->
     return upload
 
 
-async def _read_body(request: Request, limits: UploadLimits, permit: Permit) -> bytes:
+async def read_parameters(request: Request) -> Mapping[str, str]:
+    """The parameters of a request that carries nothing else: query, and form or JSON members.
+
+    Raises:
+        RequestError: the request is at fault; says how.
+        ClientDisconnect: the client went away.
+    """
+    body = await _read_body(request, SMALL_LIMITS, None)
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        upload = Upload(parameters=_from_urlencoded(body))
+    else:
+        upload = _parse(body, content_type, SMALL_LIMITS)
+    if upload.pictures or upload.attachments:
+        raise errors.RequestMalformed("Send the parameters as a form, as a JSON object or in the query.")
+    return {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
+
+
+async def _read_body(request: Request, limits: UploadLimits, permit: Permit | None) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.max_bytes:
         raise _too_large(limits)
@@ -102,7 +125,8 @@ async def _read_body(request: Request, limits: UploadLimits, permit: Permit) -> 
                 size += len(chunk)
                 if size > limits.max_bytes:
                     raise _too_large(limits)
-                permit.hold(len(chunk))
+                if permit is not None:
+                    permit.hold(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise errors.RequestTooSlow(
@@ -121,6 +145,13 @@ def _parse(body: bytes, content_type: str, limits: UploadLimits) -> Upload:
     elif body:
         upload.pictures.append(NamedPicture(name="image", data=body))
     return upload
+
+
+def _from_urlencoded(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        raise errors.RequestMalformed(f"The form has more than {MAX_PARAMETERS} fields.") from None
 
 
 def _too_large(limits: UploadLimits) -> errors.RequestTooLarge:
@@ -207,4 +238,4 @@ def _checked(parameters: Mapping[str, str]) -> Mapping[str, str]:
     return parameters
 
 
-__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_upload"]
+__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_parameters", "read_upload"]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
-from heliograph.bootstrap import load_direct
+from heliograph.bootstrap.parts import load_direct
 from heliograph.cli.output import printable, terminal_progress
 from heliograph.cli.pictures import PictureSource
 from heliograph.core import errors

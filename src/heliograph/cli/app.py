@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from heliograph.cli.cutout import cutout
 from heliograph.cli.failures import clear_failures
 from heliograph.cli.keys import app as keys
 from heliograph.cli.models import app as models
+from heliograph.cli.options import RedisUrl
 
 app = typer.Typer(
     name="heliograph",
@@ -50,6 +52,72 @@ def serve(
 
     with clear_failures():
         run(host=host, port=port)
+
+
+@app.command()
+def gateway(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on [HELIOGRAPH_HOST, 127.0.0.1].")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [HELIOGRAPH_PORT, 8000].")] = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Answer pictures over HTTP through a queue; workers do them."""
+    from heliograph.cli.gateway import run
+
+    with clear_failures():
+        run(host=host, port=port, redis_url=redis_url)
+
+
+@app.command()
+def worker(
+    name: Annotated[
+        str | None,
+        typer.Option(help="A name never used before [HELIOGRAPH_WORKER_NAME and four random characters]."),
+    ] = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Do the jobs of a queue; as many as wanted, anywhere."""
+    from heliograph.cli.worker import run
+
+    with clear_failures():
+        run(name=name, redis_url=redis_url)
+
+
+@app.command()
+def up(
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Workers that run [HELIOGRAPH_WORKERS, 2].")
+    ] = None,
+    minimum: Annotated[
+        int | None, typer.Option("--min", metavar="N", help="Fewest workers; the backlog decides.")
+    ] = None,
+    maximum: Annotated[int | None, typer.Option("--max", metavar="N", help="Most workers.")] = None,
+    redis_url: RedisUrl = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which the queue is kept [$XDG_DATA_HOME/heliograph/queue]; without --redis-url."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on [HELIOGRAPH_HOST, 127.0.0.1].")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [HELIOGRAPH_PORT, 8000].")] = None,
+) -> None:
+    """Run gateway, workers and a queue that loses nothing, all on this machine."""
+    from heliograph.cli.up import run
+
+    with clear_failures():
+        run(
+            workers=workers,
+            minimum=minimum,
+            maximum=maximum,
+            redis_url=redis_url,
+            data_dir=data_dir,
+            host=host,
+            port=port,
+        )
 
 
 app.command()(classify)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from heliograph.bootstrap import build_store
+from heliograph.bootstrap.parts import build_store
 from heliograph.cli.output import printable, size_text
 from heliograph.core.models import ModelSpec
 from heliograph.core.ports import ModelStatus

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from heliograph.bootstrap import build_store
+from heliograph.bootstrap.parts import build_store
 from heliograph.cli.output import printable, size_text, terminal_progress
 from heliograph.core import errors
 from heliograph.core.ports import ModelFile, ModelStore

@@ -26,3 +26,9 @@ Key: TypeAlias = Annotated[
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line and picture.")]
+RedisUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Redis or Valkey behind the queue, 7.0 or later [HELIOGRAPH_REDIS_URL]."
+    ),
+]

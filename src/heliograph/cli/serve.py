@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from heliograph.bootstrap import run_serve
+from heliograph.bootstrap.serve import run_serve
 from heliograph.settings import read_settings
 
 

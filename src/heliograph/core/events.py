@@ -64,8 +64,8 @@ class Event:
 class EventPage:
     """Events in their order, and where to read on.
 
-    ``is_complete`` is False where events between the place that was asked for and the first one are lost: the
-    stream is capped.
+    ``is_complete`` is False where the place that was asked for is not known (any more), for the stream is capped: what
+    followed may be lost. Then there are no events, and it goes on from now.
     """
 
     events: tuple[Event, ...]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from heliograph.core import errors
 from heliograph.core.workers import WorkerState
 
 MAX_WORKERS = 1000
@@ -17,6 +18,27 @@ class FleetBounds:
 
     minimum: int
     maximum: int
+
+    def check(self) -> None:
+        """Refuses bounds that nobody can keep.
+
+        Raises:
+            ParameterInvalid: they contradict each other, or are too many.
+        """
+        if not 0 <= self.minimum <= self.maximum <= MAX_WORKERS:
+            raise errors.ParameterInvalid(
+                f"There can be no {self.minimum} to {self.maximum} workers: the smaller number comes first, "
+                f"and neither is below 0 or above {MAX_WORKERS}."
+            )
+
+    def clamp(self, count: int) -> int:
+        """The allowed number of workers that is nearest."""
+        return min(self.maximum, max(self.minimum, count))
+
+    def __str__(self) -> str:
+        if self.minimum == self.maximum:
+            return f"{self.minimum} worker{'' if self.minimum == 1 else 's'}"
+        return f"{self.minimum} to {self.maximum} workers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +77,10 @@ class FleetAction:
 
 class Fleet(Protocol):
     """Lists, stops and scales workers. One contract suite holds for every implementation."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed from here."""
 
     async def members(self) -> Sequence[FleetMember]:
         """The workers, by name.

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from heliograph.core.jobs import QueueCounts
 from heliograph.core.models import InputSpec, ModelSpec, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.predictions import CutoutOptions, Timings
+from heliograph.core.workers import WorkerInfo
 
 Clock: TypeAlias = Callable[[], float]
 """Monotonic seconds."""
@@ -197,6 +199,9 @@ class Metrics(Protocol):
 
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         """A model became ready."""
+
+    def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
+        """The queue and its workers as they are now; None if the queue does not answer."""
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type."""

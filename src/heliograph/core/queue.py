@@ -78,6 +78,9 @@ class JobDesk(Protocol):
         """Gives a dead job new attempts; the job as it stands then.
 
         Others stay as they are, and so does one whose picture is gone because its time was over.
+
+        Raises:
+            QueueFull: there is no room for one more; it stays dead.
         """
 
     async def group(self, group_id: str) -> Group | None:
@@ -87,7 +90,11 @@ class JobDesk(Protocol):
         """Jobs of a group in the order of its request, so many from the one at ``offset``; those that are known."""
 
     async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
-        """The jobs of one owner, or of everybody for None, newest first; without those whose result is gone."""
+        """The jobs of one owner, or of everybody for None, newest first; without those whose result is gone.
+
+        Raises:
+            ParameterInvalid: no page begins at such a cursor.
+        """
 
     async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
         """Ids of jobs whose answer this gateway waits for and that became final; empty when the time is over."""
@@ -98,12 +105,12 @@ class JobDesk(Protocol):
     async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
         """Up to ``limit`` events after the one with this id, or from now on for "".
 
-        Waits so long if there are none, and returns as soon as there is one. For "" there are never any: the page
-        says from where on to read.
+        Waits so long if there are none, and returns as soon as there is one; it may return with none before the time
+        is over. For "" there are never any: the page says from where on to read. ``0-0`` stands before the first.
         """
 
     async def tell(self, kind: EventKind, *, worker: str = "", detail: str = "") -> None:
-        """Adds an event that is not of jobs."""
+        """Adds an event that is not of jobs; twice, if the answer was lost on the way."""
 
     async def counts(self) -> QueueCounts:
         """The queue in numbers; costs the same however long it is."""

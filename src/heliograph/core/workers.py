@@ -24,6 +24,8 @@ class WorkerState(StrEnum):
 HEARTBEAT_SECONDS = 2.0
 """How often a worker says that it is there; at once when its state changes."""
 HEARTBEAT_LOST_SECONDS = 10.0
+HEARTBEAT_FORGOTTEN_SECONDS = 70.0
+"""A minute after it was lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

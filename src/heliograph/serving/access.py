@@ -81,6 +81,18 @@ def parse_keys(text: str, *, origin: str) -> tuple[ApiKey, ...]:
     return tuple(keys.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the key's name, "" where no keys are in use, and whether it sees what others sent."""
+
+    name: str = ""
+    sees_all: bool = True
+
+    def may_see(self, owner: str) -> bool:
+        """Whether what belongs to ``owner`` is shown to this caller."""
+        return self.sees_all or owner == self.name
+
+
 class KeyRing:
     """The keys that are valid. An empty ring lets everybody do everything."""
 
@@ -90,23 +102,25 @@ class KeyRing:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def check(self, presented: str | None, scope: Scope) -> ApiKey | None:
-        """The key that was presented, if it allows ``scope``; None where no keys are in use.
+    def check(self, presented: str | None, *scopes: Scope) -> Caller:
+        """Who has the key that was presented, if it allows one of ``scopes``.
 
         Raises:
             KeyMissing, KeyInvalid, ScopeMissing: it does not.
         """
         if not self._keys:
-            return None
+            return Caller()
         if not presented:
             raise errors.KeyMissing("Send your API key as `Authorization: Bearer KEY`.")
         digest = _hash(presented)
         matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         if not matching:
             raise errors.KeyInvalid
-        if scope not in matching[0].scopes:
-            raise errors.ScopeMissing(f"The key {matching[0].name} does not have the scope `{scope}`.")
-        return matching[0]
+        key = matching[0]
+        if key.scopes.isdisjoint(scopes):
+            wanted = " or ".join(f"`{scope}`" for scope in scopes)
+            raise errors.ScopeMissing(f"The key {key.name} does not have the scope {wanted}.")
+        return Caller(name=key.name, sees_all=Scope.OPERATE in key.scopes)
 
 
 def _hash(key: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from heliograph.core import errors
@@ -39,7 +39,7 @@ class Wanted:
     """How the answer to a picture is wanted. ``top`` counts for classification, ``cutout`` for background removal."""
 
     top: int = DEFAULT_TOP
-    cutout: CutoutOptions = CutoutOptions()
+    cutout: CutoutOptions = field(default_factory=CutoutOptions)
 
 
 def pack_job(task: Task, picture: bytes, wanted: Wanted) -> tuple[bytes, str]:
@@ -100,7 +100,9 @@ def unpack_result(result: JobResult) -> Prediction:
     """What `pack_result` was given, with the name of the worker."""
     facts = json.loads(result.facts)
     milliseconds = facts["timings_ms"]
-    timings = Timings(**{phase: value / 1000 for phase, value in milliseconds.items()}, worker=facts["worker"])
+    timings = Timings(
+        **{phase: value / 1000 for phase, value in milliseconds.items()}, worker=facts["worker"]
+    )
     if result.media_type == JSON_MEDIA_TYPE:
         labels = tuple(Label(one["label"], one["probability"]) for one in json.loads(result.data))
         return LabelledPicture(labels=labels, timings=timings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.core.ports import Clock
 from heliograph.core.predictions import CutoutOptions, EncodedPicture, LabelledPicture
-from heliograph.serving.served import ServedModel, ServedModels
+from heliograph.serving.model_table import ModelTable, ServedModel
+from heliograph.serving.served import ServedModels
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +37,16 @@ class LabelledAnswer:
     outcome: LabelledPicture | errors.HeliographError
 
 
-class Predictor:
-    """Answers pictures with the models that are served here."""
+class Predictor(ABC):
+    """Answers pictures with the models that are served, by this process or by the workers of a queue."""
 
-    def __init__(self, models: ServedModels, *, timeout_seconds: float, clock: Clock) -> None:
+    def __init__(self, models: ModelTable, *, timeout_seconds: float, clock: Clock) -> None:
         self._models = models
         self._timeout_seconds = timeout_seconds
         self._clock = clock
 
     def choose(self, model: str | None, task: Task | None = None) -> ServedModel:
-        """The model that a request means; see `ServedModels.find`."""
+        """The model that a request means; see `ModelTable.find`."""
         return self._models.find(model, task)
 
     def deadline(self) -> float:
@@ -55,12 +57,32 @@ class Predictor:
         """Seconds from now; negative when it is over."""
         return deadline - self._clock()
 
+    @abstractmethod
+    async def wait_for(self, model: ServedModel, *, deadline: float) -> None:
+        """Returns once the model may be asked.
+
+        Raises:
+            ModelUnavailable, ModelInvalid: it will not come.
+            DeadlineExceeded: it still loads.
+        """
+
+    @abstractmethod
     async def classify(
         self, model: ServedModel, picture: NamedPicture, *, top: int, deadline: float
     ) -> LabelledPicture:
-        """The labels of one picture; errors as `Pipeline.classify` and `ServedModel.ready`."""
-        loaded = await model.ready(self.seconds_until(deadline))
-        return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+        """The labels of one picture.
+
+        Raises:
+            PictureError, PictureMissing: the picture cannot be answered.
+            CapacityError, DeadlineExceeded, EngineFailed: see `Batcher.submit`; or the queue refuses.
+            ModelUnavailable, ModelInvalid: see `wait_for`.
+        """
+
+    @abstractmethod
+    async def cut_out(
+        self, model: ServedModel, picture: NamedPicture, options: CutoutOptions, *, deadline: float
+    ) -> EncodedPicture:
+        """One picture without its background; errors as `classify`."""
 
     async def classify_many(
         self, model: ServedModel, pictures: Sequence[NamedPicture], *, top: int, deadline: float
@@ -85,9 +107,28 @@ class Predictor:
             tasks = [group.create_task(one(picture)) for picture in pictures]
         return [task.result() for task in tasks]
 
+
+class LocalPredictor(Predictor):
+    """Answers with the engines of this process."""
+
+    def __init__(self, models: ServedModels, *, timeout_seconds: float, clock: Clock) -> None:
+        super().__init__(models, timeout_seconds=timeout_seconds, clock=clock)
+        self._served = models
+
+    async def wait_for(self, model: ServedModel, *, deadline: float) -> None:
+        """Returns once the model is loaded."""
+        await self._served.loaded(model, self.seconds_until(deadline))
+
+    async def classify(
+        self, model: ServedModel, picture: NamedPicture, *, top: int, deadline: float
+    ) -> LabelledPicture:
+        """The labels of one picture."""
+        loaded = await self._served.loaded(model, self.seconds_until(deadline))
+        return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+
     async def cut_out(
         self, model: ServedModel, picture: NamedPicture, options: CutoutOptions, *, deadline: float
     ) -> EncodedPicture:
-        """One picture without its background; errors as `Pipeline.cut_out` and `ServedModel.ready`."""
-        loaded = await model.ready(self.seconds_until(deadline))
+        """One picture without its background."""
+        loaded = await self._served.loaded(model, self.seconds_until(deadline))
         return await loaded.pipeline.cut_out(picture.data, options, deadline=deadline)

@@ -1,13 +1,12 @@
-"""Which models this process serves, and in what state each of them is."""
+"""The models that this process serves: loads them in the background, and closes them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
@@ -16,29 +15,11 @@ from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
 from heliograph.core.ports import Engine, EngineLoader, EngineOptions, ModelFile, ModelStore
 from heliograph.serving.batcher import Batcher, BatchRules
+from heliograph.serving.model_table import ModelState, ModelTable, Plan, ServedModel
 from heliograph.serving.pipeline import Pipeline, Workshop
 from heliograph.serving.streams import EngineStreams
 
 log = logging.getLogger(__name__)
-
-
-class ModelState(StrEnum):
-    """Where a served model is on its way."""
-
-    LOADING = "loading"
-    READY = "ready"
-    UNAVAILABLE = "unavailable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How a loaded model runs on this machine."""
-
-    engine: str
-    precision: str
-    streams: int
-    threads_per_stream: int
-    max_batch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +33,27 @@ class Loaded:
     streams: EngineStreams
 
 
-class ServedModel:
+class LocalModel(ServedModel):
     """One model that this process serves, from its name to its readiness."""
 
     def __init__(self, reference: str, spec: ModelSpec) -> None:
-        self.reference = reference
-        self.spec = spec
-        self.state = ModelState.LOADING
-        self.problem: errors.HeliographError | None = None
+        super().__init__(reference, spec)
         self.loaded: Loaded | None = None
         self._settled = asyncio.Event()
 
     def settle(self, outcome: Loaded | errors.HeliographError) -> None:
         """Leaves `ModelState.LOADING`, for readiness or for a problem."""
         if isinstance(outcome, Loaded):
-            self.loaded = outcome
+            self.loaded, self.plan = outcome, outcome.plan
             self.state = ModelState.READY
         else:
             self.problem = outcome
             self.state = ModelState.UNAVAILABLE
         self._settled.set()
+
+    async def wait_until_settled(self) -> None:
+        """Returns once it does not load any more."""
+        await self._settled.wait()
 
     async def ready(self, timeout_seconds: float) -> Loaded:
         """The loaded model; waits while it loads.
@@ -86,9 +68,9 @@ class ServedModel:
                     await self._settled.wait()
             except TimeoutError:
                 raise errors.DeadlineExceeded(f"The model {self.reference} is still loading.") from None
+            self.check_available()
         if self.loaded is None:
-            problem = self.problem or errors.ModelUnavailable()
-            raise type(problem)(problem.message)
+            raise RuntimeError("This is a bug: a settled model is neither loaded nor unavailable.")
         return self.loaded
 
 
@@ -108,7 +90,7 @@ class ServingRules:
     max_waiting: int = 1024
 
 
-class ServedModels:
+class ServedModels(ModelTable):
     """Loads models in the background, finds the one that a request means, closes them.
 
     Args:
@@ -133,77 +115,36 @@ class ServedModels:
         self._rules = rules
         self._shop = workshop
         self._loading = loading
-        self._models = {name: ServedModel(name, store.spec(name)) for name in rules.models}
+        self._local = {name: LocalModel(name, store.spec(name)) for name in rules.models}
+        super().__init__(self._local.values(), rules.defaults)
         self._task: asyncio.Task[None] | None = None
 
-    def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
+    async def loaded(self, model: ServedModel, timeout_seconds: float) -> Loaded:
+        """A model of this table, once it is loaded; see `LocalModel.ready`."""
+        return await self._local[model.reference].ready(timeout_seconds)
 
-    @property
-    def defaults(self) -> Mapping[Task, str]:
-        """The model that a request without a choice means, by task."""
-        return self._rules.defaults
-
-    @property
-    def settled(self) -> bool:
-        """Whether no model is loading any more."""
-        return all(model.state is not ModelState.LOADING for model in self)
-
-    @property
-    def ready(self) -> bool:
-        """Whether every model is settled and at least one of them answers."""
-        return self.settled and any(model.state is ModelState.READY for model in self)
+    async def wait_until_settled(self) -> None:
+        """Returns once no model is loading any more."""
+        for model in self._local.values():
+            await model.wait_until_settled()
 
     def start(self) -> None:
         """Begins to load, in the order of the rules; requests for a model wait until it is there."""
         self._task = asyncio.get_running_loop().create_task(self._load_all())
-
-    def find(self, reference: str | None, task: Task | None) -> ServedModel:
-        """The served model that a request means; without ``reference`` the default for ``task``.
-
-        Raises:
-            ModelUnknown: it is not served here.
-            ModelTaskMismatch: it does something other than ``task``.
-        """
-        if reference is None:
-            if task is None or task not in self._rules.defaults:
-                raise errors.ModelUnknown("The request names no model.")
-            reference = self._rules.defaults[task]
-        model = self._models.get(reference) or self._by_name(reference)
-        if model is None:
-            served = ", ".join(self._models)
-            raise errors.ModelUnknown(
-                f"No model {errors.excerpt(reference)!r} is served here; there are: {served}."
-            )
-        if task is not None and model.spec.task is not task:
-            raise errors.ModelTaskMismatch(
-                f"{model.reference} is a model for {model.spec.task}, not for {task}."
-            )
-        return model
-
-    def _by_name(self, reference: str) -> ServedModel | None:
-        """A model served under its variant's name and asked for by its own, or the reverse."""
-        for model in self:
-            names = [model.spec.name]
-            if model.loaded is not None:
-                names.append(f"{model.spec.name}-{model.loaded.plan.precision}")
-            if reference in names:
-                return model
-        return None
 
     async def close(self, *, deadline: float) -> None:
         """Answers what waits until ``deadline`` (in the clock's seconds), then frees the engines."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        loaded = [model.loaded for model in self if model.loaded is not None]
+        loaded = [model.loaded for model in self._local.values() if model.loaded is not None]
         await asyncio.gather(*(each.batcher.stop(deadline=deadline) for each in loaded))
         for each in loaded:
             await asyncio.to_thread(each.streams.close)  # may wait for a batch; signals must be heard
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()
-        for model in self:
+        for model in self._local.values():
             started = self._shop.clock()
             try:
                 file, engine, seconds = await loop.run_in_executor(self._loading, self._load_one, model)
@@ -218,7 +159,7 @@ class ServedModels:
                 model.settle(loaded)
                 self._announce(model, loaded.plan, self._shop.clock() - started)
 
-    def _load_one(self, model: ServedModel) -> tuple[ModelFile, Engine, float]:
+    def _load_one(self, model: LocalModel) -> tuple[ModelFile, Engine, float]:
         """In a thread: the model's file and engine, and the seconds that one picture takes."""
         file = self._store.find(model.reference)
         engine = self._load(file, self._options(file.spec))
@@ -264,7 +205,7 @@ class ServedModels:
             file=file, plan=plan, pipeline=Pipeline(spec, batcher, shop), batcher=batcher, streams=streams
         )
 
-    def _announce(self, model: ServedModel, plan: Plan, seconds: float) -> None:
+    def _announce(self, model: LocalModel, plan: Plan, seconds: float) -> None:
         self._shop.metrics.model_loaded(model.spec.name, model.spec.version, plan.precision, plan.engine)
         log.info(
             "model ready",

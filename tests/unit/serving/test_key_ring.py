@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.core import errors
-from heliograph.serving.access import KeyRing, Scope, create_key, parse_keys
+from heliograph.serving.access import Caller, KeyRing, Scope, create_key, parse_keys
 
 HASH = "0" * 64
 
@@ -23,10 +23,11 @@ def test_a_key_survives_its_file(name: str, scopes: set[Scope]) -> None:
     assert key not in stored.line()
     ring = KeyRing([stored])
     for scope in scopes:
-        assert ring.check(key, scope) == stored
+        assert ring.check(key, scope) == Caller(stored.name, sees_all=Scope.OPERATE in scopes)
     for scope in set(Scope) - scopes:
         with pytest.raises(errors.ScopeMissing):
             ring.check(key, scope)
+    assert ring.check(key, *Scope).name == stored.name
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 65, "ä", "a\n", "a#"])
@@ -66,7 +67,17 @@ def test_a_name_must_be_there_once() -> None:
 
 def test_an_empty_ring_lets_everybody_in() -> None:
     assert not KeyRing()
-    assert KeyRing().check(None, Scope.OPERATE) is None
+    caller = KeyRing().check(None, Scope.OPERATE)
+    assert caller.name == ""
+    assert caller.may_see("anybody")
+
+
+def test_a_caller_sees_its_own_and_an_operator_everything() -> None:
+    mine = Caller("me", sees_all=False)
+    assert mine.may_see("me")
+    assert not mine.may_see("you")
+    assert not mine.may_see("")
+    assert Caller("root", sees_all=True).may_see("you")
 
 
 def test_missing_and_wrong_keys_differ() -> None:

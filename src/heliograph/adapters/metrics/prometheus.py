@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -11,7 +12,10 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from heliograph.adapters.metrics.queue import QueueCollector
+from heliograph.core.jobs import QueueCounts
 from heliograph.core.predictions import Timings
+from heliograph.core.workers import WorkerInfo
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -25,6 +29,8 @@ class PrometheusMetrics:
         self._registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
+        self._queue = QueueCollector()
+        registry.register(self._queue)
         counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
         seconds = partial(Histogram, registry=registry, buckets=SECONDS)
         self._requests = counter(
@@ -90,6 +96,10 @@ class PrometheusMetrics:
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         """See the port."""
         self._model_info.labels(model, version, precision, engine).set(1)
+
+    def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
+        """See the port."""
+        self._queue.see(counts, workers)
 
     def render(self) -> tuple[bytes, str]:
         """See the port."""

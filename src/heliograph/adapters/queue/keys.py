@@ -28,6 +28,9 @@ SINGLE = {
     "timetable": "sorted set of final job ids by when their result goes",
     "memories": "sorted set of job ids whose result is gone, by when they are forgotten",
     "roll_call": "when workers that went away were looked for; gone when it is time again",
+    "workers": "hash by worker's name: the state that it says, a space, and the rest of its heartbeat as JSON",
+    "beats": "sorted set of workers' names by when they were last heard of",
+    "lost": "sorted set like it, of those that were told to be lost; they are forgotten later",
     "events": "capped stream of what happened",
 }
 

@@ -7,6 +7,9 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heliograph.adapters.queue.memory_events import EventLog
+from heliograph.adapters.queue.memory_workers import Heartbeats
+from heliograph.core.events import Event, EventKind
 from heliograph.core.jobs import (
     FINAL_STATES,
     TRANSITIONS,
@@ -47,13 +50,18 @@ class GroupRecord:
 
 @dataclass(slots=True, eq=False)
 class JobRecord:
-    """All that is known of a job. ``entry`` is its place in line, a new one when it is queued again."""
+    """All that is known of a job.
+
+    ``size`` is what its payload counts, wherever it lies. ``entry`` is its place in line, a new one when it is
+    queued again.
+    """
 
     id: str
     name: str
     model: str
     parameters: str
     payload: bytes
+    size: int
     group: GroupRecord
     sequence: int
     accepted_at: float
@@ -72,7 +80,7 @@ class JobRecord:
     @property
     def stored_bytes(self) -> int:
         """What it counts against the bound."""
-        return len(self.payload) + (len(self.result.data) if self.result else 0)
+        return self.size + (len(self.result.data) + self.result.kept_elsewhere if self.result else 0)
 
     def as_job(self) -> Job:
         """What its owner sees."""
@@ -91,6 +99,7 @@ class JobRecord:
             started_at=self.started_at,
             finished_at=self.finished_at,
             problem=self.problem if told else None,
+            facts=self.result.facts if self.result else "",
             is_expired=self.is_expired,
         )
 
@@ -123,6 +132,8 @@ class MemoryQueue:
         self.timetable: dict[str, float] = {}
         self.memories: dict[str, float] = {}
         self.replies: dict[str, deque[str]] = {}
+        self.events = EventLog(clock)
+        self.workers = Heartbeats(clock, self.events)
         self.states: Counter[tuple[Priority, JobState]] = Counter()
         self.stored_bytes = self.accepted = self.redelivered = self.expired = 0
         self._entries = 0
@@ -132,9 +143,10 @@ class MemoryQueue:
         """Takes a job in."""
         self.accepted += 1
         self.jobs[record.id] = record
-        self.stored_bytes += len(record.payload)
+        self.stored_bytes += record.size
         self.states[record.group.priority, record.state] += 1
         record.group.counts[record.state] += 1
+        self.note(EventKind.ACCEPTED, record)
         self.line_up(record)
 
     def line_up(self, record: JobRecord) -> None:
@@ -152,12 +164,13 @@ class MemoryQueue:
             record.group.counts[state] += by
             record.state = state
 
-    def settle(self, record: JobRecord, event: JobEvent) -> None:
+    def settle(self, record: JobRecord, event: JobEvent, *, worker: str = "") -> None:
         """Makes a job final. Its payload goes at once, unless it is dead and may be queued again."""
         self.move(record, event)
+        self.note(EventKind(record.state.value), record, worker)
         if record.state is not JobState.DEAD:
-            self.stored_bytes -= len(record.payload)
-            record.payload = b""
+            self.stored_bytes -= record.size
+            record.payload, record.size = b"", 0
         record.finished_at = self.clock()
         self.timetable[record.id] = record.finished_at + self.rules.result_seconds
         self.leases[record.group.priority].pop(record.entry, None)
@@ -170,7 +183,7 @@ class MemoryQueue:
         """Removes what a final job answered, and its picture."""
         self.timetable.pop(record.id, None)
         self.stored_bytes -= record.stored_bytes
-        record.payload, record.result, record.is_expired = b"", None, True
+        record.payload, record.size, record.result, record.is_expired = b"", 0, None, True
         self.expired += 1
         self.memories[record.id] = self.clock() + self.rules.memory_seconds
 
@@ -181,6 +194,22 @@ class MemoryQueue:
         group.known -= 1
         if group.known == 0:
             del self.groups[group.id]
+
+    def note(self, kind: EventKind, record: JobRecord, worker: str = "") -> None:
+        """Notes what happened to a job, to be told by `tell_notes` at the end of the call."""
+        group = record.group
+        draft = Event(id="", at=0.0, kind=kind, group=group.id, owner=group.owner, worker=worker)
+        self.events.note(draft, record.id)
+
+    def tell_notes(self) -> None:
+        """Tells what a call did, the jobs of a group together."""
+        if self.events.add_notes():
+            self.announce()
+
+    @property
+    def settled(self) -> int:
+        """How many jobs are final."""
+        return sum(number for (_, state), number in self.states.items() if state in FINAL_STATES)
 
     def counts(self) -> QueueCounts:
         """The queue in numbers."""
@@ -204,7 +233,7 @@ class MemoryQueue:
         )
 
     def announce(self) -> None:
-        """Wakes all who wait for jobs or answers."""
+        """Wakes all who wait for jobs, answers or events."""
         self._news.set()
         self._news = asyncio.Event()
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from heliograph.adapters.queue.memory import GroupRecord, JobRecord, MemoryQueue
+from heliograph.adapters.queue.places import sequence_of
 from heliograph.core import errors
 from heliograph.core.drain import DrainRate
+from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import (
-    FINAL_STATES,
     TRANSITIONS,
     Group,
     Job,
@@ -21,6 +22,7 @@ from heliograph.core.jobs import (
     Priority,
     QueueCounts,
 )
+from heliograph.core.workers import WorkerInfo
 
 REPLIES_AT_ONCE = 100
 
@@ -37,13 +39,13 @@ class MemoryDesk:
     async def enqueue(self, group: NewGroup) -> Group:
         """The group, or that of the same idempotency key."""
         queue = self._queue
-        settled = sum(number for (_, state), number in queue.states.items() if state in FINAL_STATES)
-        self._drain.observe(settled)
+        self._drain.observe(queue.settled)
         if group.id in queue.groups:
             return queue.groups[group.id].as_group()
         if (known := self._known(group)) is not None:
             return known
-        self._refuse_if_full(group, queue.accepted - settled)
+        new_bytes = sum(len(job.payload) + job.kept_elsewhere for job in group.jobs)
+        self._refuse_if_full(group.priority, len(group.jobs), new_bytes)
         record = GroupRecord(
             id=group.id,
             owner=group.owner,
@@ -62,6 +64,7 @@ class MemoryDesk:
                     model=job.model,
                     parameters=job.parameters,
                     payload=job.payload,
+                    size=len(job.payload) + job.kept_elsewhere,
                     group=record,
                     sequence=queue.accepted + 1,
                     accepted_at=now,
@@ -70,6 +73,7 @@ class MemoryDesk:
         if group.idempotency_key:
             until = now + queue.rules.memory_seconds
             self._keys[group.owner, group.idempotency_key] = (group.id, group.fingerprint, until)
+        queue.tell_notes()
         return record.as_group()
 
     def _known(self, group: NewGroup) -> Group | None:
@@ -83,14 +87,14 @@ class MemoryDesk:
             raise errors.IdempotencyConflict("The jobs of this idempotency key are over.")
         return record.as_group(is_new=False)
 
-    def _refuse_if_full(self, group: NewGroup, open_jobs: int) -> None:
-        rules = self._queue.rules
-        share = 1.0 if group.priority is Priority.INTERACTIVE else rules.bulk_share
-        used_bytes = self._queue.stored_bytes + sum(len(job.payload) for job in group.jobs)
-        for what, used, bound in (
-            ("jobs", open_jobs + len(group.jobs), rules.max_jobs * share),
-            ("bytes", used_bytes, rules.max_bytes * share),
-        ):
+    def _refuse_if_full(self, priority: Priority, new_jobs: int, new_bytes: int | None = None) -> None:
+        queue, rules = self._queue, self._queue.rules
+        share = 1.0 if priority is Priority.INTERACTIVE else rules.bulk_share
+        open_jobs = queue.accepted - queue.settled
+        bounds = [("jobs", open_jobs + new_jobs, rules.max_jobs * share)]
+        if new_bytes is not None:
+            bounds.append(("bytes", queue.stored_bytes + new_bytes, rules.max_bytes * share))
+        for what, used, bound in bounds:
             if used > bound:
                 jobs_over = used - bound if what == "jobs" else open_jobs * (used - bound) / bound
                 raise errors.QueueFull(
@@ -113,17 +117,21 @@ class MemoryDesk:
         record = self._queue.jobs.get(job_id)
         if record is not None and (record.state, JobEvent.CANCEL) in TRANSITIONS:
             self._queue.settle(record, JobEvent.CANCEL)
+            self._queue.tell_notes()
         return await self.job(job_id)
 
     async def requeue(self, job_id: str) -> Job | None:
         """Gives a dead job new attempts."""
         record = self._queue.jobs.get(job_id)
         if record is not None and (record.state, JobEvent.REQUEUE) in TRANSITIONS and not record.is_expired:
+            self._refuse_if_full(record.group.priority, 1)
             self._queue.move(record, JobEvent.REQUEUE)
+            self._queue.note(EventKind.REQUEUED, record)
             self._queue.timetable.pop(job_id, None)
             record.attempts, record.worker, record.token, record.problem = 0, "", "", None
             record.started_at = record.finished_at = None
             self._queue.line_up(record)
+            self._queue.tell_notes()
         return await self.job(job_id)
 
     async def acknowledge(self, job_id: str) -> Job | None:
@@ -138,9 +146,17 @@ class MemoryDesk:
         record = self._queue.groups.get(group_id)
         return None if record is None else record.as_group()
 
+    async def group_jobs(self, group_id: str, *, offset: int = 0, limit: int = 100) -> Sequence[Job]:
+        """Jobs of a group in the order of its request."""
+        group = self._queue.groups.get(group_id)
+        if group is None or offset < 0 or limit <= 0:
+            return ()
+        records = map(self._queue.jobs.get, group.job_ids[offset : offset + limit])
+        return [record.as_job() for record in records if record is not None]
+
     async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
         """The jobs of one owner, or of everybody, newest first. A cursor is the sequence number of a page's last."""
-        before = int(cursor) if cursor else None
+        before = sequence_of(cursor)
         found = (
             record
             for record in reversed(self._queue.jobs.values())
@@ -160,6 +176,23 @@ class MemoryDesk:
                 return ()
         return [replies.popleft() for _ in range(min(REPLIES_AT_ONCE, len(replies)))]
 
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """The workers that were heard of."""
+        return self._queue.workers.listed()
+
+    async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
+        """Up to ``limit`` events after one, or from now on."""
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        page = self._queue.events.page(after, limit)
+        while after and page.is_complete and not page.events and await self._queue.news(deadline):
+            page = self._queue.events.page(after, limit)
+        return page
+
+    async def tell(self, kind: EventKind, *, worker: str = "", detail: str = "") -> None:
+        """Adds an event that is not of jobs."""
+        self._queue.events.add(Event(id="", at=0.0, kind=kind, worker=worker, detail=detail))
+        self._queue.announce()
+
     async def counts(self) -> QueueCounts:
         """The queue in numbers."""
         return self._queue.counts()
@@ -167,6 +200,8 @@ class MemoryDesk:
     async def expire(self, *, limit: int = 100) -> int:
         """Removes results and memories whose time is over. Tables are in the order of their times."""
         queue, now = self._queue, self._queue.clock()
+        queue.workers.expire()
+        queue.announce()
         over = [job_id for job_id, until in islice(queue.timetable.items(), limit) if until <= now]
         for job_id in over:
             queue.forget_result(queue.jobs[job_id])

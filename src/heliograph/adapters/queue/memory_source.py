@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from heliograph.adapters.queue.memory import NOBODY, JobRecord, Lease, MemoryQueue
+from heliograph.core.events import EventKind
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
@@ -18,6 +19,7 @@ from heliograph.core.jobs import (
     Priority,
     Verdict,
 )
+from heliograph.core.workers import WorkerInfo
 
 RUNNING = (JobState.RUNNING,)
 ANSWERED = (JobState.DONE, JobState.FAILED)
@@ -60,7 +62,10 @@ class MemorySource:
             loose += [lease for lease in leases.values() if lease.worker != NOBODY and lease.since <= over]
             for lease in loose[: count - len(found)]:
                 self._claim(lease, worker)
-                found.append(Delivery(job_id=lease.job.id, entry=lease.job.entry, priority=priority))
+                job = lease.job
+                found.append(
+                    Delivery(job_id=job.id, entry=job.entry, priority=priority, attempts=job.attempts)
+                )
         return found
 
     def _claim(self, lease: Lease, worker: str) -> None:
@@ -84,6 +89,7 @@ class MemorySource:
     async def start(self, worker: str, deliveries: Sequence[Delivery]) -> Sequence[Assignment]:
         """Begins with jobs, as far as they are this worker's to begin."""
         begun = [self._start(worker, delivery) for delivery in deliveries]
+        self._queue.tell_notes()
         return [assignment for assignment in begun if assignment is not None]
 
     def _start(self, worker: str, delivery: Delivery) -> Assignment | None:
@@ -94,13 +100,14 @@ class MemorySource:
         if job.attempts >= self._queue.rules.max_attempts:
             message = f"Its worker was lost in each of {job.attempts} attempts."
             job.problem = job.problem or JobProblem(code="attempts-exhausted", message=message)
-            self._queue.settle(job, JobEvent.EXHAUST)
+            self._queue.settle(job, JobEvent.EXHAUST, worker=worker)
             return None
         self._queue.redelivered += job.state is JobState.RUNNING
         self._queue.move(job, JobEvent.START)
         job.token, job.worker = secrets.token_hex(8), worker
         job.attempts += 1
         job.started_at = self._queue.clock()
+        self._queue.note(EventKind.STARTED, job, worker)
         return Assignment(
             delivery=delivery,
             token=job.token,
@@ -134,18 +141,20 @@ class MemorySource:
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         """Stores results and reasons; False where the assignment was lost."""
-        return [self._finish(outcome) for outcome in outcomes]
+        stored = [self._finish(worker, outcome) for outcome in outcomes]
+        self._queue.tell_notes()
+        return stored
 
-    def _finish(self, outcome: Outcome) -> bool:
+    def _finish(self, worker: str, outcome: Outcome) -> bool:
         job = self._begun(outcome.assignment)
         if job is None:
             return self._begun(outcome.assignment, ANSWERED) is not None
         if isinstance(outcome.answer, JobResult):
-            self._queue.settle(job, JobEvent.FINISH)
+            self._queue.settle(job, JobEvent.FINISH, worker=worker)
             job.result = outcome.answer
-            self._queue.stored_bytes += len(outcome.answer.data)
+            self._queue.stored_bytes += job.stored_bytes
         else:
-            self._queue.settle(job, JobEvent.FAIL)
+            self._queue.settle(job, JobEvent.FAIL, worker=worker)
             job.problem = outcome.answer
         return True
 
@@ -156,10 +165,12 @@ class MemorySource:
             return self._begun(assignment, GIVEN_UP) is not None
         job.problem = problem
         if job.attempts >= self._queue.rules.max_attempts:
-            self._queue.settle(job, JobEvent.EXHAUST)
+            self._queue.settle(job, JobEvent.EXHAUST, worker=worker)
         else:
             self._queue.move(job, JobEvent.RETRY)
+            self._queue.note(EventKind.RETURNED, job, worker)
             self._give(assignment.delivery)
+        self._queue.tell_notes()
         return True
 
     async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
@@ -171,14 +182,21 @@ class MemorySource:
             elif job := self._begun(one):
                 self._queue.move(job, JobEvent.HAND_BACK)
                 job.attempts -= 1
+                self._queue.note(EventKind.RETURNED, job, worker)
                 self._give(one.delivery)
+        self._queue.tell_notes()
 
     def _give(self, delivery: Delivery) -> None:
         if lease := self._lease(delivery):
             self._claim(lease, NOBODY)
 
+    async def beat(self, info: WorkerInfo) -> None:
+        """Says that a worker is there, and how it is."""
+        self._queue.workers.beat(info)
+        self._queue.announce()
+
     async def release(self, worker: str) -> int:
-        """Gives up what a worker held that is gone."""
+        """Gives up what a worker held that is gone, and its heartbeat."""
         held = [
             lease
             for leases in self._queue.leases.values()
@@ -187,6 +205,8 @@ class MemorySource:
         ]
         for lease in held:
             self._claim(lease, NOBODY)
+        self._queue.workers.forget(worker)
+        self._queue.announce()
         return len(held)
 
     async def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
+from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import (
     FINAL_STATES,
     Backlog,
@@ -14,6 +16,7 @@ from heliograph.core.jobs import (
     Priority,
     QueueCounts,
 )
+from heliograph.core.workers import HEARTBEAT_LOST_SECONDS, WorkerInfo, WorkerState
 
 
 def text(value: bytes | str | None) -> str:
@@ -59,6 +62,7 @@ def job_of(job_id: str, record: Mapping[bytes, bytes]) -> Job | None:
         started_at=_seconds(known.get("started")),
         finished_at=_seconds(known.get("finished")),
         problem=problem,
+        facts=known.get("facts", ""),
         is_expired="expired" in known,
     )
 
@@ -97,4 +101,63 @@ def counts_of(counters: Sequence[bytes], now_ms: int, *oldest: bytes) -> QueueCo
         finished={state: known.get(state, 0) for state in FINAL_STATES},
         redelivered=known.get("redelivered", 0),
         expired=known.get("expired", 0),
+    )
+
+
+def heartbeat(info: WorkerInfo) -> str:
+    """What a worker says of itself beside its name and state."""
+    return json.dumps({
+        "host": info.host,
+        "pid": info.pid,
+        "models": dict(info.models),
+        "problems": dict(info.problems),
+        "holding": info.holding,
+        "finished": info.finished,
+        "started_at": info.started_at,
+    })  # fmt: skip
+
+
+def worker_of(name: str, stored: bytes, seen_ms: int, now_ms: int) -> WorkerInfo | None:
+    """The worker that a state and a heartbeat tell of, last heard of then; None for a state of a newer version."""
+    state, _, rest = text(stored).partition(" ")
+    if now_ms - seen_ms >= milliseconds(HEARTBEAT_LOST_SECONDS):
+        state = WorkerState.GONE.value
+    if state not in list(WorkerState):
+        return None
+    said = json.loads(rest)
+    return WorkerInfo(
+        name=name,
+        state=WorkerState(state),
+        host=said["host"],
+        pid=said["pid"],
+        models=said["models"],
+        problems=said["problems"],
+        holding=said["holding"],
+        finished=said["finished"],
+        started_at=said["started_at"],
+        seen_at=seen_ms / 1000,
+    )
+
+
+def event_page(after: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> EventPage:
+    """The events of entries that follow one; without those of which only a newer version knows what they are."""
+    events, last_id = [], after
+    for entry, fields in entries:
+        last_id = text(entry)
+        known = _fields(fields)
+        if known.get("kind") in list(EventKind):
+            events.append(_event(last_id, known))
+    return EventPage(events=tuple(events), last_id=last_id)
+
+
+def _event(event_id: str, known: Mapping[str, str]) -> Event:
+    return Event(
+        id=event_id,
+        at=int(event_id.partition("-")[0]) / 1000,
+        kind=EventKind(known["kind"]),
+        group=known.get("group", ""),
+        owner=known.get("owner", ""),
+        worker=known.get("worker", ""),
+        job_ids=tuple(known.get("jobs", "").split()),
+        detail=known.get("detail", ""),
     )

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from heliograph.adapters.queue.records import counts_of, group_of, job_of, milliseconds, text
-from heliograph.adapters.queue.redis_server import BLOCK_SECONDS, RedisServer, Reply
+from heliograph.adapters.queue.places import event_id, event_place, sequence_of
+from heliograph.adapters.queue.records import (
+    counts_of,
+    event_page,
+    group_of,
+    job_of,
+    milliseconds,
+    text,
+    worker_of,
+)
+from heliograph.adapters.queue.redis_server import BLOCK_SECONDS, RedisServer, Reply, block
 from heliograph.core import errors
 from heliograph.core.drain import DrainRate
+from heliograph.core.events import EventKind, EventPage
 from heliograph.core.jobs import Group, Job, JobPage, JobResult, JobState, NewGroup, Priority, QueueCounts
 from heliograph.core.ports import Clock
 from heliograph.core.queue import QueueRules
+from heliograph.core.workers import HEARTBEAT_FORGOTTEN_SECONDS, HEARTBEAT_LOST_SECONDS, WorkerInfo
 
 REPLIES_AT_ONCE = 100
 
@@ -43,11 +54,7 @@ class RedisDesk:
                 return replace(known, is_new=False)
             case "conflict":
                 raise errors.IdempotencyConflict
-        jobs_over = over if text(detail) == "jobs" else open_jobs * over / bound
-        raise errors.QueueFull(
-            f"The queue has no room for more {text(detail)}.",
-            retry_after_seconds=self._drain.seconds_until(jobs_over),
-        )
+        raise self._full(text(detail), over if text(detail) == "jobs" else open_jobs * over / bound)
 
     def _enqueue_arguments(self, group: NewGroup) -> list[object]:
         rules = self._rules
@@ -60,7 +67,7 @@ class RedisDesk:
             rules.max_jobs, rules.max_bytes, rules.max_server_share, share, milliseconds(rules.memory_seconds),
         ]  # fmt: skip
         for job in group.jobs:
-            arguments += (job.id, job.name, job.model, job.parameters, job.payload)
+            arguments += (job.id, job.name, job.model, job.parameters, job.payload, job.kept_elsewhere)
         return arguments
 
     async def job(self, job_id: str) -> Job | None:
@@ -69,13 +76,16 @@ class RedisDesk:
 
     async def result(self, job_id: str) -> JobResult | None:
         """What a job that is done answered."""
-        (media, facts), data = await self._server.together(
+        (media, facts, size), data = await self._server.together(
             [
-                ("HMGET", self._keys.of("job", job_id), "media", "facts"),
+                ("HMGET", self._keys.of("job", job_id), "media", "facts", "result_size"),
                 ("GET", self._keys.of("result", job_id)),
             ]
         )
-        return None if data is None else JobResult(data=data, media_type=text(media), facts=text(facts))
+        if data is None:
+            return None
+        elsewhere = int(size) - len(data)
+        return JobResult(data=data, media_type=text(media), facts=text(facts), kept_elsewhere=elsewhere)
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancels a job that is not final."""
@@ -90,10 +100,20 @@ class RedisDesk:
         return await self._change(job_id, "acknowledge")
 
     async def _change(self, job_id: str, action: str) -> Job | None:
-        keep, memory = self._rules.result_seconds, self._rules.memory_seconds
-        arguments = (job_id, action, milliseconds(keep), milliseconds(memory))
-        _, record = await self._server.run_and("change", arguments, ("HGETALL", self._keys.of("job", job_id)))
+        rules = self._rules
+        keep, memory = milliseconds(rules.result_seconds), milliseconds(rules.memory_seconds)
+        arguments = (job_id, action, keep, memory, rules.max_jobs, rules.bulk_share)
+        look = ("HGETALL", self._keys.of("job", job_id))
+        over, record = await self._server.run_and("change", arguments, look)
+        if int(over):
+            raise self._full("jobs", int(over))
         return job_of(job_id, record)
+
+    def _full(self, what: str, jobs_over: float) -> errors.QueueFull:
+        return errors.QueueFull(
+            f"The queue has no room for more {what}.",
+            retry_after_seconds=self._drain.seconds_until(jobs_over),
+        )
 
     async def group(self, group_id: str) -> Group | None:
         """A request's jobs, counted by state."""
@@ -105,20 +125,30 @@ class RedisDesk:
         )
         return group_of(group_id, record, members)
 
+    async def group_jobs(self, group_id: str, *, offset: int = 0, limit: int = 100) -> Sequence[Job]:
+        """Jobs of a group in the order of its request."""
+        if offset < 0 or limit <= 0:  # to the server, negative numbers count from the end
+            return ()
+        members = self._keys.of("members", group_id)
+        found = await self._server.call("LRANGE", members, offset, offset + limit - 1)
+        ids = [text(job_id) for job_id in found]
+        return _known(ids, await self._server.together(self._looks(ids))) if ids else ()
+
+    def _looks(self, job_ids: Sequence[str]) -> list[Sequence[object]]:
+        return [("HGETALL", self._keys.of("job", job_id)) for job_id in job_ids]
+
     async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
         """The jobs of one owner, or of everybody, newest first. A cursor is the sequence number of a page's last."""
         index = self._keys.single("everybody") if owner is None else self._keys.of("index", owner)
-        newest = f"({cursor}" if cursor else "+inf"
+        before = sequence_of(cursor)
+        newest = "+inf" if before is None else f"({before}"
         found = await self._server.call("ZREVRANGEBYSCORE", index, newest, "-inf", "LIMIT", 0, limit)
         if not found:
             return JobPage(jobs=())
         ids = [text(job_id) for job_id in found]
-        *records, last = await self._server.together(
-            [*(("HGETALL", self._keys.of("job", job_id)) for job_id in ids), ("ZSCORE", index, ids[-1])]
-        )
-        jobs = (job_of(job_id, record) for job_id, record in zip(ids, records, strict=True))
+        *records, last = await self._server.together([*self._looks(ids), ("ZSCORE", index, ids[-1])])
         more = str(int(float(last))) if len(ids) == limit and last is not None else ""
-        return JobPage(jobs=tuple(job for job in jobs if job is not None), next_cursor=more)
+        return JobPage(jobs=_known(ids, records), next_cursor=more)
 
     async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
         """Ids of jobs that this gateway waits for and that became final, the first first."""
@@ -129,16 +159,57 @@ class RedisDesk:
             found = first[1:] if first else ()
         return [text(job_id) for job_id in found or ()]
 
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """The workers that were heard of, in one round trip."""
+        heartbeats, beats, lost, (seconds, micros) = await self._server.together(
+            [
+                ("HGETALL", self._keys.single("workers")),
+                ("ZRANGE", self._keys.single("beats"), 0, -1, "WITHSCORES"),
+                ("ZRANGE", self._keys.single("lost"), 0, -1, "WITHSCORES"),
+                ("TIME",),
+            ]
+        )
+        now_ms = 1000 * seconds + micros // 1000
+        seen = [*zip(beats[::2], beats[1::2], strict=True), *zip(lost[::2], lost[1::2], strict=True)]
+        workers = (worker_of(text(name), heartbeats[name], int(at), now_ms) for name, at in sorted(seen))
+        return [worker for worker in workers if worker is not None]
+
+    async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
+        """Up to ``limit`` events after one, or from now on."""
+        place = event_place(after)
+        known_id = "" if place is None else event_id(place)
+        is_known, last, entries = await self._server.run("events", known_id, limit)
+        if not is_known:
+            return EventPage(events=(), last_id=text(last), is_complete=not after)
+        if entries or wait_seconds <= 0:
+            found = [(entry, dict(zip(flat[::2], flat[1::2], strict=True))) for entry, flat in entries]
+            return event_page(known_id, found)
+        stream = self._keys.single("events")
+        command = ("XREAD", "COUNT", limit, "BLOCK", block(wait_seconds), "STREAMS", stream, known_id)
+        answer: Reply = await self._server.wait(*command)
+        return event_page(known_id, answer[0][1] if answer else ())
+
+    async def tell(self, kind: EventKind, *, worker: str = "", detail: str = "") -> None:
+        """Adds an event that is not of jobs."""
+        await self._server.run("tell", kind.value, worker, detail)
+
     async def counts(self) -> QueueCounts:
         """The queue in numbers, in one round trip."""
         return counts_of(*await self._server.run("counts"))
 
     async def expire(self, *, limit: int = 100) -> int:
-        """Removes results and memories whose time is over, and the names of workers that went away."""
+        """Removes results and memories whose time is over, and what is left of workers that went away."""
         rules = self._rules
         memory, idle = milliseconds(rules.memory_seconds), milliseconds(rules.idle_worker_seconds)
-        return int(await self._server.run("expire", limit, memory, rules.max_memories, idle))
+        silences = map(milliseconds, (HEARTBEAT_LOST_SECONDS, HEARTBEAT_FORGOTTEN_SECONDS))
+        return int(await self._server.run("expire", limit, memory, rules.max_memories, idle, *silences))
 
     async def close(self) -> None:
         """Lets go of connections."""
         await self._server.close()
+
+
+def _known(ids: Sequence[str], records: Sequence[Mapping[bytes, bytes]]) -> tuple[Job, ...]:
+    """The jobs that hashes hold, without those that are forgotten."""
+    jobs = (job_of(job_id, record) for job_id, record in zip(ids, records, strict=True))
+    return tuple(job for job in jobs if job is not None)

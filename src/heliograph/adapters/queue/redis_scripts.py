@@ -24,7 +24,10 @@ SCRIPTS = {
     "release": ALWAYS,
     "change": ALWAYS,
     "expire": ALWAYS,
+    "beat": ALWAYS,
+    "tell": ALWAYS,
     "counts": READS_ONLY,
+    "events": READS_ONLY,
 }
 """Each script, and whether a server without memory left runs it. All but `enqueue` do: they empty a queue."""
 

@@ -129,6 +129,11 @@ class RedisServer:
         await self._waits.aclose()
 
 
+def block(seconds: float) -> int:
+    """How many milliseconds a command may block; 0 would be for ever."""
+    return max(1, int(1000 * min(seconds, BLOCK_SECONDS)))
+
+
 def _client(url: str, connections: int) -> Redis:
     """A client with a bounded pool; one command more waits for a connection.
 

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from heliograph.adapters.queue.keys import CONSUMER_GROUP
-from heliograph.adapters.queue.records import milliseconds, text
-from heliograph.adapters.queue.redis_server import BLOCK_SECONDS, RedisServer, Reply
+from heliograph.adapters.queue.records import heartbeat, milliseconds, text
+from heliograph.adapters.queue.redis_server import RedisServer, Reply, block
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
@@ -19,6 +19,7 @@ from heliograph.core.jobs import (
     Verdict,
 )
 from heliograph.core.queue import QueueRules
+from heliograph.core.workers import WorkerInfo
 
 PAYLOAD_LOST = JobProblem(code="payload-lost", message="The server has lost the picture of this job.")
 BEGINNING = "0-0"
@@ -38,10 +39,12 @@ class RedisSource:
     ) -> Sequence[Delivery]:
         """Up to ``count`` new jobs, of the preferred priority first."""
         second = Priority.BULK if prefer is Priority.INTERACTIVE else Priority.INTERACTIVE
-        found = _deliveries(await self._server.run("read", worker, count, prefer.value, second.value))
+        flat = await self._server.run("read", worker, count, prefer.value, second.value)
+        parts = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        found = [_delivery(*part) for part in parts]
         if found or wait_seconds <= 0:
             return found
-        found = await self._wait(worker, (prefer, second), min(wait_seconds, BLOCK_SECONDS))
+        found = await self._wait(worker, (prefer, second), wait_seconds)
         if len(found) > count:  # one from each stream, where both got a job since we looked
             await self.hand_back(worker, found[count:])
         return found[:count]
@@ -49,7 +52,7 @@ class RedisSource:
     async def _wait(self, worker: str, priorities: Sequence[Priority], seconds: float) -> list[Delivery]:
         streams = {self._server.keys.stream(priority): priority for priority in priorities}
         answer: Reply = await self._server.wait(
-            "XREADGROUP", "GROUP", CONSUMER_GROUP, worker, "COUNT", 1, "BLOCK", milliseconds(seconds),
+            "XREADGROUP", "GROUP", CONSUMER_GROUP, worker, "COUNT", 1, "BLOCK", block(seconds),
             "STREAMS", *streams, *(">" for _ in streams),
         )  # fmt: skip
         return [
@@ -64,7 +67,8 @@ class RedisSource:
         stops = [part for priority in Priority for part in (priority.value, self._stops[priority])]
         stopped, found = await self._server.run("reclaim", worker, count, lease, *stops)
         self._stops = dict(zip(Priority, map(text, stopped), strict=True))
-        return _deliveries(found)
+        parts = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
+        return [_delivery(*part) for part in parts]
 
     async def start(self, worker: str, deliveries: Sequence[Delivery]) -> Sequence[Assignment]:
         """Begins with jobs, as far as they are this worker's to begin."""
@@ -103,10 +107,10 @@ class RedisSource:
         for outcome in outcomes:
             arguments += (outcome.assignment.delivery.job_id, outcome.assignment.token)
             match outcome.answer:
-                case JobResult(data=data, media_type=media_type, facts=facts):
-                    arguments += (JobEvent.FINISH.value, data, media_type, facts)
+                case JobResult(data=data, media_type=media_type, facts=facts, kept_elsewhere=elsewhere):
+                    arguments += (JobEvent.FINISH.value, data, media_type, facts, elsewhere)
                 case JobProblem(code=code, message=message):
-                    arguments += (JobEvent.FAIL.value, code, message, "")
+                    arguments += (JobEvent.FAIL.value, code, message, "", 0)
         return [bool(stored) for stored in await self._server.run("finish", *arguments)]
 
     async def retry(self, worker: str, assignment: Assignment, problem: JobProblem) -> bool:
@@ -132,8 +136,12 @@ class RedisSource:
         head = (worker, event.value, attempts, keep, problem.code, problem.message)
         return sum(await self._server.run("give_up", *head, *_claims(held)))
 
+    async def beat(self, info: WorkerInfo) -> None:
+        """Says that a worker is there, and how it is."""
+        await self._server.run("beat", info.name, info.state.value, heartbeat(info))
+
     async def release(self, worker: str) -> int:
-        """Gives up what a worker held that is gone, and its name."""
+        """Gives up what a worker held that is gone, its name and its heartbeat."""
         return int(await self._server.run("release", worker))
 
     async def close(self) -> None:
@@ -141,13 +149,10 @@ class RedisSource:
         await self._server.close()
 
 
-def _deliveries(flat: Sequence[bytes]) -> list[Delivery]:
-    """The jobs of a script's answer, three parts each."""
-    parts = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-    return [
-        Delivery(job_id=text(job_id), entry=text(entry), priority=Priority(text(priority)))
-        for job_id, entry, priority in parts
-    ]
+def _delivery(job_id: bytes, entry: bytes, priority: bytes, attempts: bytes | int = 0) -> Delivery:
+    return Delivery(
+        job_id=text(job_id), entry=text(entry), priority=Priority(text(priority)), attempts=int(attempts)
+    )
 
 
 def _assignment(delivery: Delivery, token: str, answer: Sequence[Reply], payload: bytes) -> Assignment:

@@ -1,13 +1,17 @@
 -- Takes the jobs of a request in, all or none. A full server refuses the first write, before anything is stored.
 -- ARGV: group, owner, priority, reply, idempotency key, fingerprint, max jobs, max bytes, max share of the server,
---       share of each bound, memory ms, then for each job: id, name, model, parameters, payload
+--       share of each bound, memory ms, then for each job: id, name, model, parameters, payload, bytes elsewhere
 -- Returns outcome, detail, by how much over the bound, the bound, how many jobs are open, how many were settled.
 local group, owner, priority, reply = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local idempotency, fingerprint, share, memory_ms = ARGV[5], ARGV[6], ARGV[10], ARGV[11]
-local first, step = 12, 5
+local first, step = 12, 6
 
-local jobs, bytes = (#ARGV - first + 1) / step, 0
-for at = first, #ARGV, step do bytes = bytes + #ARGV[at + 4] end
+local jobs, bytes, bytes_here = (#ARGV - first + 1) / step, 0, 0
+for at = first, #ARGV, step do
+  bytes_here = bytes_here + #ARGV[at + 4]
+  bytes = bytes + ARGV[at + 5]
+end
+bytes = bytes + bytes_here
 local counted_now = redis.call('HMGET', counters_key, 'queued:interactive', 'queued:bulk', 'running:interactive',
   'running:bulk', 'done', 'failed', 'dead', 'cancelled', 'bytes')
 for i = 1, #counted_now do counted_now[i] = tonumber(counted_now[i]) or 0 end
@@ -34,7 +38,7 @@ if not info.err then
 end
 local refused = over('jobs', open + jobs, ARGV[7] * share)
   or over('bytes', counted_now[9] + bytes, ARGV[8] * share)
-  or tonumber(limit) > 0 and over('memory', memory + bytes, limit * ARGV[9] * share)
+  or tonumber(limit) > 0 and over('memory', memory + bytes_here, limit * ARGV[9] * share)
 if refused then return refused end
 
 local stream = stream_key(priority)
@@ -47,8 +51,8 @@ for at = first, #ARGV, step do
   redis.call('SET', payload_key(id), ARGV[at + 4])
   local entry = redis.call('XADD', stream, '*', 'job', id)
   redis.call('HSET', job_key(id), 'state', 'queued', 'group', group, 'owner', owner, 'priority', priority,
-    'reply', reply, 'name', ARGV[at + 1], 'model', ARGV[at + 2], 'parameters', ARGV[at + 3], 'size', #ARGV[at + 4],
-    'entry', entry, 'accepted', now, 'attempts', 0)
+    'reply', reply, 'name', ARGV[at + 1], 'model', ARGV[at + 2], 'parameters', ARGV[at + 3],
+    'size', #ARGV[at + 4] + ARGV[at + 5], 'entry', entry, 'accepted', now, 'attempts', 0)
   sequence = sequence + 1
   ids[#ids + 1] = id
   ranks[#ranks + 1] = sequence

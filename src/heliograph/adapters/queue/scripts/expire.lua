@@ -1,5 +1,6 @@
 -- Removes what is over: results, later the memory of their jobs, and workers that went away. Mends a wrong lag.
--- ARGV: limit, memory ms, max memories, idle worker ms. Returns how many results and memories.
+-- ARGV: limit, memory ms, max memories, idle worker ms, silence in ms after which a worker is lost, and forgotten.
+-- Returns how many results and memories.
 local limit, memory_ms, max_memories, idle_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 local over = redis.call('ZRANGEBYSCORE', timetable_key, '-inf', now, 'LIMIT', 0, limit)
@@ -19,6 +20,18 @@ for _, id in ipairs(old) do
   if group and redis.call('HINCRBY', group_key(group), 'known', -1) <= 0 then
     redis.call('DEL', group_key(group), members_key(group))
   end
+end
+
+-- Tells of workers that have fallen silent, and forgets them later.
+local silent = redis.call('ZRANGEBYSCORE', beats_key, '-inf', now - ARGV[5], 'WITHSCORES', 'LIMIT', 0, limit)
+for i = 1, #silent, 2 do
+  redis.call('ZREM', beats_key, silent[i])
+  redis.call('ZADD', lost_key, silent[i + 1], silent[i])
+  add_event('worker-lost', silent[i], 'detail', 'gone')
+end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', lost_key, '-inf', now - ARGV[6], 'LIMIT', 0, limit)) do
+  redis.call('ZREM', lost_key, name)
+  redis.call('HDEL', workers_key, name)
 end
 
 -- Removes the names of workers that hold nothing and have not read for long.

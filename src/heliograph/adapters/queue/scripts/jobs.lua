@@ -6,7 +6,7 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local counted, grouped, leaving, due, replies, told, kinds = {}, {}, {}, {}, {}, {}, {}
+local counted, grouped, leaving, due, replies, told, notes = {}, {}, {}, {}, {}, {}, {}
 
 local JOB = {'state', 'group', 'owner', 'priority', 'entry', 'reply', 'token', 'attempts', 'size'}
 
@@ -55,8 +55,17 @@ end
 
 local function tell(kind, job, worker)
   local name = kind .. ' ' .. job.group
-  kinds[name] = kinds[name] or {'kind', kind, 'group', job.group, 'owner', job.owner, 'worker', worker or ''}
-  append(told, name, job.id)
+  if not notes[name] then
+    notes[name] = {kind = kind, worker = worker or '', group = job.group, owner = job.owner, ids = {}}
+    told[#told + 1] = notes[name]
+  end
+  local ids = notes[name].ids
+  ids[#ids + 1] = job.id
+end
+
+-- Adds an event at once; further fields and values belong to it.
+local function add_event(kind, worker, ...)
+  redis.call('XADD', events_key, 'MAXLEN', '~', 10000, '*', 'kind', kind, 'worker', worker, ...)
 end
 
 -- Whether a consumer holds an entry; any consumer, if none is named.
@@ -146,8 +155,8 @@ local function write_notes()
     call_with(ids, 'LPUSH', list)
     redis.call('PEXPIRE', list, 60000)
   end
-  for name, ids in pairs(told) do
-    redis.call('XADD', events_key, 'MAXLEN', '~', 10000, '*', 'jobs', table.concat(ids, ' '), unpack(kinds[name]))
+  for _, note in ipairs(told) do
+    add_event(note.kind, note.worker, 'group', note.group, 'owner', note.owner, 'jobs', table.concat(note.ids, ' '))
   end
 end
 

@@ -1,14 +1,16 @@
 -- Hands a worker what nobody holds, and what others let run out. One call looks at some 200 leases of a
 -- stream: many workers ask, and together they see all.
 -- ARGV: worker, count, lease ms, then for each stream: priority, where the last call stopped
--- Returns where this one stopped in each stream, then id, entry and priority of each job.
+-- Returns where this one stopped in each stream, then id, entry, priority and attempts so far of each job.
 local worker, left, lease = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local stops, found = {}, {}
 
 local function take(entries, priority)
   left = left - #entries
   for _, entry in ipairs(entries) do
-    for _, part in ipairs({entry[2][2], entry[1], priority}) do found[#found + 1] = part end
+    local id = entry[2][2]
+    local attempts = redis.call('HGET', job_key(id), 'attempts') or 0
+    for _, part in ipairs({id, entry[1], priority, attempts}) do found[#found + 1] = part end
   end
 end
 

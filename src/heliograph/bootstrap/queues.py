@@ -1,0 +1,106 @@
+"""The queue of a process: in its memory, or on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heliograph.adapters.queue.memory import MemoryQueue
+from heliograph.adapters.queue.memory_desk import MemoryDesk
+from heliograph.adapters.queue.memory_source import MemorySource
+from heliograph.bootstrap.parts import background
+from heliograph.core import errors
+from heliograph.core.queue import JobDesk, JobSource, QueueRules
+from heliograph.serving.upkeep import Sweep
+from heliograph.settings import Settings
+
+if TYPE_CHECKING:
+    from heliograph.adapters.queue.redis_server import RedisServer
+
+log = logging.getLogger("heliograph.queue")
+
+CHECK_AGAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Both ends of a queue, and what clears up its blob store, where there is one."""
+
+    desk: JobDesk
+    source: JobSource
+    rules: QueueRules
+    sweep: Sweep | None = None
+
+
+def queue_rules(settings: Settings) -> QueueRules:
+    """The numbers of the protocol, as the settings have them."""
+    return QueueRules(
+        max_jobs=settings.max_queued_jobs,
+        max_bytes=settings.max_queued_bytes,
+        lease_seconds=settings.lease_seconds,
+        result_seconds=settings.result_seconds,
+    )
+
+
+def memory_queue(settings: Settings) -> Queue:
+    """A queue that ends with the process."""
+    rules = queue_rules(settings)
+    queue = MemoryQueue(rules, time.time)
+    return Queue(desk=MemoryDesk(queue), source=MemorySource(queue), rules=rules)
+
+
+@asynccontextmanager
+async def server_queue(settings: Settings) -> AsyncIterator[Queue]:
+    """The queue on the server that the settings name. One that is not there yet may come later.
+
+    Raises:
+        SettingsInvalid: there is no address, or it is not one, or the server cannot hold a queue or refuses us.
+    """
+    from heliograph.adapters.queue.redis_desk import RedisDesk  # `serve` does without the client
+    from heliograph.adapters.queue.redis_server import RedisServer
+    from heliograph.adapters.queue.redis_source import RedisSource
+
+    if settings.redis_url is None:
+        raise errors.SettingsInvalid(
+            "HELIOGRAPH_REDIS_URL names no server for the queue, such as redis://localhost:6379/0. "
+            "`heliograph up` brings one along; `heliograph serve` needs none."
+        )
+    rules = queue_rules(settings)
+    server = RedisServer(settings.redis_url.get_secret_value(), settings.queue)
+    try:
+        is_there = await _is_there(server)
+        async with background(*(() if is_there else (_await_server(server),))):
+            desk, source = RedisDesk(server, rules), RedisSource(server, rules)
+            yield Queue(desk=desk, source=source, rules=rules)
+    finally:
+        await server.close()
+
+
+async def _is_there(server: RedisServer) -> bool:
+    """Whether the server answers and can hold a queue; if it does not answer, the log says so."""
+    try:
+        await server.check()
+    except errors.QueueUnavailable as error:
+        log.warning("queue away: waiting for it", extra={"reason": error.message})
+        return False
+    return True
+
+
+async def _await_server(server: RedisServer) -> None:
+    """Checks a server that was not there once it is; one that cannot hold a queue is told of, again and again."""
+    while True:
+        await asyncio.sleep(CHECK_AGAIN_SECONDS)
+        try:
+            await server.check()
+        except errors.QueueUnavailable:
+            continue
+        except errors.SettingsInvalid as error:
+            log.error("queue cannot be used", extra={"reason": error.message})
+            continue
+        log.info("queue is there")
+        return

@@ -1,0 +1,74 @@
+"""``heliograph worker``: engines that take jobs from a queue; no web framework is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from heliograph.bootstrap.consuming import build_worker
+from heliograph.bootstrap.parts import run_until_stopped
+from heliograph.bootstrap.predicting import predicting
+from heliograph.bootstrap.queues import server_queue
+from heliograph.core import errors
+from heliograph.settings import Settings
+from heliograph.worker.operations import OperationsServer
+from heliograph.worker.process import Worker
+
+
+def run_worker(settings: Settings, name: str | None, announce: Callable[[str], None]) -> None:
+    """Works until SIGTERM or Ctrl-C.
+
+    Args:
+        settings: all settings.
+        name: never used before; the worker's name in the settings and a random end without it.
+        announce: told the worker's name, and the port where its probes are, once it listens there.
+
+    Raises:
+        SettingsInvalid: the settings do not allow it, or the queue's server does not.
+        ModelUnknown: a model in the settings is not known.
+    """
+    worker_name = name or f"{settings.worker_name}-{secrets.token_hex(2)}"
+
+    async def main(stop: asyncio.Event) -> None:
+        listener = _listen(settings)
+        async with server_queue(settings) as queue, predicting(settings) as parts:
+            worker = build_worker(settings, parts, queue, worker_name)
+            async with _operations(worker, listener, parts.metrics.render):
+                port = "" if listener is None else f", probes and metrics on port {listener.getsockname()[1]}"
+                announce(f"worker {worker_name}{port}")
+                await worker.run(stop)
+
+    run_until_stopped(main, settings)
+
+
+def _listen(settings: Settings) -> socket.socket | None:
+    """The socket of the operations port, where one is wanted."""
+    if settings.ops_port is None:
+        return None
+    try:
+        family = socket.getaddrinfo(settings.host, settings.ops_port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.ops_port), family=family)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise errors.SettingsInvalid(
+            f"Cannot listen on {settings.host}:{settings.ops_port}: {reason}."
+        ) from None
+
+
+@asynccontextmanager
+async def _operations(
+    worker: Worker, listener: socket.socket | None, metrics: Callable[[], tuple[bytes, str]]
+) -> AsyncIterator[None]:
+    """Probes and metrics are answered while the context is open."""
+    if listener is None:
+        yield
+        return
+    server = OperationsServer(listener, worker.pages(metrics))
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()

@@ -1,0 +1,99 @@
+"""Which models are served, in what state each of them is, and which one a request means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.core import errors
+from heliograph.core.models import ModelSpec, Task
+
+
+class ModelState(StrEnum):
+    """Where a served model is on its way."""
+
+    LOADING = "loading"
+    READY = "ready"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a loaded model runs on this machine."""
+
+    engine: str
+    precision: str
+    streams: int
+    threads_per_stream: int
+    max_batch: int
+
+
+class ServedModel:
+    """One model that is served, here or by the workers of a queue. ``plan`` is known where it is loaded."""
+
+    def __init__(self, reference: str, spec: ModelSpec) -> None:
+        self.reference = reference
+        self.spec = spec
+        self.state = ModelState.LOADING
+        self.problem: errors.HeliographError | None = None
+        self.plan: Plan | None = None
+
+    def check_available(self) -> None:
+        """Raises why the model will not come, if it will not: `ModelUnavailable`, `ModelInvalid`."""
+        if self.state is ModelState.UNAVAILABLE:
+            problem = self.problem or errors.ModelUnavailable()
+            raise type(problem)(problem.message)
+
+    def answers_to(self, reference: str) -> bool:
+        """Whether a request may mean it: also by its own name if it is served as a variant, or the reverse."""
+        names = {self.reference, self.spec.name}
+        if self.plan is not None:
+            names.add(f"{self.spec.name}-{self.plan.precision}")
+        return reference in names
+
+
+class ModelTable:
+    """The models that are served, in the order in which they load, and the default of each task."""
+
+    def __init__(self, models: Iterable[ServedModel], defaults: Mapping[Task, str]) -> None:
+        self._models = {model.reference: model for model in models}
+        self.defaults = defaults
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
+
+    @property
+    def settled(self) -> bool:
+        """Whether no model is loading any more."""
+        return all(model.state is not ModelState.LOADING for model in self)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it makes sense to send requests: every model is settled and at least one of them answers."""
+        return self.settled and any(model.state is ModelState.READY for model in self)
+
+    def find(self, reference: str | None, task: Task | None) -> ServedModel:
+        """The served model that a request means; without ``reference`` the default for ``task``.
+
+        Raises:
+            ModelUnknown: it is not served here.
+            ModelTaskMismatch: it does something other than ``task``.
+        """
+        if reference is None:
+            if task is None or task not in self.defaults:
+                raise errors.ModelUnknown("The request names no model.")
+            reference = self.defaults[task]
+        model = self._models.get(reference)
+        if model is None:
+            model = next((model for model in self if model.answers_to(reference)), None)
+        if model is None:
+            served = ", ".join(self._models)
+            raise errors.ModelUnknown(
+                f"No model {errors.excerpt(reference)!r} is served here; there are: {served}."
+            )
+        if task is not None and model.spec.task is not task:
+            raise errors.ModelTaskMismatch(
+                f"{model.reference} is a model for {model.spec.task}, not for {task}."
+            )
+        return model

@@ -1,0 +1,47 @@
+"""The models of a queue's workers, as a gateway knows them: from their specs and the workers' heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from heliograph.core import errors
+from heliograph.core.workers import WorkerInfo, WorkerState
+from heliograph.serving.model_table import ModelState, ModelTable, ServedModel
+
+SERVING = (WorkerState.READY, WorkerState.BUSY)
+
+
+class RemoteModels(ModelTable):
+    """The table of a gateway. It is ready without any worker: jobs wait until one comes."""
+
+    @property
+    def settled(self) -> bool:
+        """Always: nothing loads here."""
+        return True
+
+    @property
+    def ready(self) -> bool:
+        """Always: what is accepted is kept until a worker has time."""
+        return True
+
+    def observe(self, workers: Iterable[WorkerInfo]) -> None:
+        """Takes over what the workers say.
+
+        A model is ready if one worker that serves has it, unavailable if those that serve all lack it, and else on
+        its way.
+        """
+        serving = [worker for worker in workers if worker.state in SERVING]
+        for model in self:
+            _observe(model, serving)
+
+
+def _observe(model: ServedModel, workers: Iterable[WorkerInfo]) -> None:
+    told = {worker.models.get(model.reference): worker for worker in workers}
+    told.pop(None, None)
+    if ModelState.READY in told:
+        model.state, model.problem = ModelState.READY, None
+    elif set(told) == {ModelState.UNAVAILABLE}:
+        reason = told[ModelState.UNAVAILABLE].problems.get(model.reference)
+        model.state, model.problem = ModelState.UNAVAILABLE, errors.ModelUnavailable(reason)
+    else:
+        model.state, model.problem = ModelState.LOADING, None

@@ -1,0 +1,49 @@
+"""Whether a worker's queue answers, and how long to wait before it is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from heliograph.core import errors
+
+log = logging.getLogger("heliograph.worker")
+
+PAUSE_SECONDS = (0.1, 2.0)
+
+
+class Connection:
+    """What the tasks of a worker have seen of its queue."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self.is_up = False
+        """Whether the queue answered when it was last asked."""
+
+    def answered(self) -> None:
+        """The queue answered."""
+        if not self.is_up:
+            log.info("queue connected", extra={"worker": self._worker})
+        self.is_up = True
+
+    def failed(self, error: errors.CapacityError) -> None:
+        """It did not; told once."""
+        if self.is_up and isinstance(error, errors.QueueUnavailable):
+            log.warning("queue away", extra={"worker": self._worker, "reason": error.message})
+            self.is_up = False
+
+
+class Backoff:
+    """Longer and longer pauses, until something succeeds."""
+
+    def __init__(self) -> None:
+        self._seconds = PAUSE_SECONDS[0]
+
+    async def pause(self) -> None:
+        """Waits, twice as long as the last time."""
+        await asyncio.sleep(self._seconds)
+        self._seconds = min(PAUSE_SECONDS[1], 2 * self._seconds)
+
+    def reset(self) -> None:
+        """It succeeded."""
+        self._seconds = PAUSE_SECONDS[0]

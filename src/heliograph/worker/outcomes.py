@@ -1,0 +1,65 @@
+"""Stores the outcomes of jobs, all that are there in one call, until the queue has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+from heliograph.core import errors
+from heliograph.core.jobs import Assignment, Delivery, Outcome
+from heliograph.core.queue import JobSource
+from heliograph.worker.connection import Backoff, Connection
+
+AT_ONCE = 100
+
+
+class OutcomeBox:
+    """Outcomes on their way to the queue. Bounded by what a worker holds.
+
+    ``on_stored`` hears of each, and whether the queue took it; it does not take that of a job which is cancelled or
+    another worker's by now.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        source: JobSource,
+        connection: Connection,
+        on_stored: Callable[[Outcome, bool], None],
+    ) -> None:
+        self._worker = worker
+        self._source = source
+        self._connection = connection
+        self._on_stored = on_stored
+        self._outcomes: deque[Outcome] = deque()
+        self._filled = asyncio.Event()
+
+    def put(self, outcome: Outcome) -> None:
+        """Takes an outcome."""
+        self._outcomes.append(outcome)
+        self._filled.set()
+
+    def has(self, one: Delivery | Assignment) -> bool:
+        """Whether the outcome of this job is on its way: the queue will say itself what it thinks of it."""
+        return any(outcome.assignment is one for outcome in self._outcomes)
+
+    async def store(self) -> None:
+        """Stores what comes until it is cancelled, through failures of the queue."""
+        backoff = Backoff()
+        while True:
+            if not self._outcomes:
+                self._filled.clear()
+                await self._filled.wait()
+            part = list(islice(self._outcomes, AT_ONCE))
+            try:
+                stored = await self._source.finish(self._worker, part)
+            except errors.CapacityError as error:
+                self._connection.failed(error)
+                await backoff.pause()
+                continue
+            backoff.reset()
+            for outcome, is_stored in zip(part, stored, strict=True):
+                self._outcomes.popleft()
+                self._on_stored(outcome, is_stored)

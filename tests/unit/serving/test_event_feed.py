@@ -1,0 +1,304 @@
+"""Events: one reading for all who listen, who miss nothing without being told (in fake time)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import looptime
+import pytest
+
+from heliograph.adapters.queue.memory import MemoryQueue
+from heliograph.adapters.queue.memory_desk import MemoryDesk
+from heliograph.core import errors
+from heliograph.core.events import Event, EventKind, EventPage
+from heliograph.core.jobs import QueueCounts
+from heliograph.core.queue import QueueRules
+from heliograph.core.workers import WorkerInfo
+from heliograph.serving.access import Caller
+from heliograph.serving.events import BACKOFF_SECONDS, WAIT_SECONDS, EventFeed
+from heliograph.serving.subscriptions import (
+    JOB_EVENTS_A_SECOND,
+    MAX_WAITING_EVENTS,
+    JobCounts,
+    Outage,
+    Reset,
+    Snapshot,
+    Subscription,
+    Told,
+)
+from queue_trials import new_group
+
+EVERYBODY, ME = Caller(), Caller("me", sees_all=False)
+
+
+class Desk(MemoryDesk):
+    """A queue in memory that can be away, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.queue = MemoryQueue(
+            QueueRules(max_jobs=100_000), lambda: asyncio.get_running_loop().time() + 1e9
+        )
+        super().__init__(self.queue)
+        self.is_away = False
+        self.looks = self.reads = 0
+
+    async def counts(self) -> QueueCounts:
+        self.looks += 1
+        await asyncio.sleep(0.1)
+        self._check()
+        return await super().counts()
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        self._check()
+        return await super().workers()
+
+    async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
+        self.reads += 1
+        self._check()
+        page = await super().events(after, limit=limit, wait_seconds=wait_seconds)
+        self._check()
+        return page
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise errors.QueueUnavailable
+
+    async def accept(self, count: int = 1, owner: str = "me") -> tuple[str, ...]:
+        """The ids of so many new jobs, each of a request of its own."""
+        groups = [await self.enqueue(new_group(owner=owner)) for _ in range(count)]
+        return tuple(job_id for group in groups for job_id in group.job_ids)
+
+
+Scenario = Callable[[Desk, EventFeed], Coroutine[Any, Any, None]]
+
+
+def play(scenario: Scenario, **limits: int) -> None:
+    async def run() -> None:
+        desk = Desk()
+        feed = EventFeed(desk, **limits)
+        try:
+            await scenario(desk, feed)
+        finally:
+            await feed.close()
+        assert not feed.is_reading
+
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(run(), 1000))
+
+
+async def first(subscription: Subscription) -> Snapshot:
+    """The snapshot with which a subscription begins."""
+    told = await subscription.next(5)
+    assert told is not None
+    (snapshot,) = told
+    assert isinstance(snapshot, Snapshot)
+    return snapshot
+
+
+async def heard(subscription: Subscription, count: int) -> list[Told]:
+    """At least so many things that a subscription tells."""
+    found: list[Told] = []
+    while len(found) < count:
+        told = await subscription.next(60)
+        assert told, f"only {found}"
+        found += told
+    return found
+
+
+def job_ids(told: Sequence[Told]) -> list[str]:
+    return [job_id for one in told if isinstance(one, Event) for job_id in one.job_ids]
+
+
+def test_it_begins_with_a_snapshot_and_goes_on_live() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        await desk.accept(3)
+        with feed.subscribe(EVERYBODY) as subscription:
+            snapshot = await first(subscription)
+            assert snapshot.counts.accepted == 3
+            (job_id,) = await desk.accept()
+            (event,) = await heard(subscription, 1)
+            assert isinstance(event, Event)
+            assert (event.kind, event.job_ids) == (EventKind.ACCEPTED, (job_id,))
+            assert await subscription.next(15) == ()
+
+    play(scenario)
+
+
+def test_everybody_hears_of_workers_and_only_owners_of_jobs() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(ME) as mine, feed.subscribe(EVERYBODY) as all_:
+            await first(mine)
+            await first(all_)
+            (theirs,) = await desk.accept(owner="you")
+            (own,) = await desk.accept(owner="me")
+            await desk.tell(EventKind.FLEET, worker="w", detail="scaled")
+            assert job_ids(await heard(mine, 2)) == [own]
+            assert job_ids(await heard(all_, 3)) == [theirs, own]
+
+    play(scenario)
+
+
+def test_one_reading_serves_all_and_ends_after_the_last_listener() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        assert not feed.is_reading
+        subscriptions = [feed.subscribe(EVERYBODY) for _ in range(50)]
+        await asyncio.gather(*(first(each) for each in subscriptions))
+        assert desk.looks <= 2
+        reads = desk.reads
+        (job_id,) = await desk.accept()
+        assert {tuple(job_ids(await heard(each, 1))) for each in subscriptions} == {(job_id,)}
+        assert desk.reads - reads <= 2
+        for each in subscriptions:
+            feed.leave(each)
+        await asyncio.sleep(WAIT_SECONDS + 0.1)
+        assert not feed.is_reading
+        with feed.subscribe(EVERYBODY) as again:
+            await first(again)
+
+    play(scenario)
+
+
+def test_places_are_bounded_and_come_free() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY), feed.subscribe(EVERYBODY), pytest.raises(errors.Overloaded):
+            feed.subscribe(EVERYBODY)
+        with feed.subscribe(EVERYBODY) as subscription:
+            await first(subscription)
+
+    play(scenario, max_streams=2)
+
+
+def test_a_resumption_misses_nothing_and_repeats_nothing() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(ME) as subscription:
+            await first(subscription)
+            before = await desk.accept(3)
+            told = await heard(subscription, 3)
+        assert tuple(job_ids(told)) == before
+        second = told[1]
+        assert isinstance(second, Event)
+        while_away = await desk.accept(20)
+        await desk.accept(5, owner="you")
+        with feed.subscribe(ME, second.id) as subscription:
+            meanwhile = await desk.accept(2)
+            told = await heard(subscription, 23)
+            live = await desk.accept(2)
+            told += await heard(subscription, 2)
+            assert await subscription.next(5) == ()
+        assert job_ids(told) == [before[2], *while_away, *meanwhile, *live]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("hostile", ["x", "1-1", "0-0-0", "9" * 20 + "-0", "9" * 5000, "٣-٣", "-", "1-1\n"])
+def test_a_place_that_nobody_knows_starts_over(hostile: str) -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        await desk.accept()
+        with feed.subscribe(EVERYBODY, hostile) as subscription:
+            reset, snapshot = await heard(subscription, 2)
+            assert isinstance(reset, Reset)
+            assert isinstance(snapshot, Snapshot)
+            (job_id,) = await desk.accept()
+            assert job_ids(await heard(subscription, 1)) == [job_id]
+
+    play(scenario)
+
+
+def test_a_reader_that_is_too_slow_starts_over() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY) as slow, feed.subscribe(EVERYBODY) as quick:
+            await first(slow)
+            await first(quick)
+            await desk.accept(MAX_WAITING_EVENTS + 1)
+            await asyncio.sleep(1)
+            reset, snapshot = await heard(slow, 2)
+            assert isinstance(reset, Reset)
+            assert isinstance(snapshot, Snapshot)
+            assert snapshot.counts.accepted == MAX_WAITING_EVENTS + 1
+            (job_id,) = await desk.accept()
+            assert job_ids(await heard(slow, 1)) == [job_id]
+
+    play(scenario)
+
+
+def test_many_job_events_become_counts() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY) as subscription:
+            await first(subscription)
+            began = asyncio.get_running_loop().time()
+            await desk.accept(JOB_EVENTS_A_SECOND + 30)
+            told = await heard(subscription, JOB_EVENTS_A_SECOND)
+            assert len(job_ids(told)) == len(told) == JOB_EVENTS_A_SECOND
+            await desk.tell(EventKind.FLEET, detail="scaled")
+            (fleet,) = await heard(subscription, 1)
+            assert isinstance(fleet, Event)
+            assert fleet.id == ""  # those before it are not told yet
+            (counts,) = await heard(subscription, 1)
+            assert isinstance(counts, JobCounts)
+            assert counts.counts == {EventKind.ACCEPTED: 30}
+            assert counts.seconds == 1.0
+            assert 1.0 <= asyncio.get_running_loop().time() - began <= 1.2
+            after = await desk.accept(2)
+            assert tuple(job_ids(await heard(subscription, 2))) == after
+        with feed.subscribe(EVERYBODY, counts.id) as subscription:
+            assert tuple(job_ids(await heard(subscription, 2))) == after
+
+    play(scenario)
+
+
+def test_an_outage_is_told_once_and_ends_with_a_snapshot() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY) as subscription:
+            await first(subscription)
+            desk.is_away = True
+            (outage,) = await heard(subscription, 1)
+            assert isinstance(outage, Outage)
+            assert await subscription.next(30) == ()
+            reads = desk.reads
+            await asyncio.sleep(60)
+            assert desk.reads - reads <= 60 / BACKOFF_SECONDS[1] + 1
+            with feed.subscribe(EVERYBODY) as late:
+                (told,) = await heard(late, 1)
+                assert isinstance(told, Outage)
+                await desk.accept()
+                desk.is_away = False
+                for each in (subscription, late):
+                    reset, snapshot = await heard(each, 2)
+                    assert isinstance(reset, Reset)
+                    assert isinstance(snapshot, Snapshot)
+                    assert snapshot.counts.accepted == 1
+                (job_id,) = await desk.accept()
+                assert job_ids(await heard(subscription, 1)) == [job_id]
+
+    play(scenario)
+
+
+def test_a_snapshot_or_a_replay_that_fails_is_an_outage_too() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY) as there:
+            place = (await first(there)).id
+            for last_event_id in ("", place):
+                with feed.subscribe(EVERYBODY, last_event_id) as subscription:
+                    desk.is_away = True
+                    (outage,) = await heard(subscription, 1)
+                    assert isinstance(outage, Outage)
+                    desk.is_away = False
+                    assert isinstance((await heard(subscription, 2))[0], Reset)
+            assert isinstance((await heard(there, 2))[0], Reset)
+
+    play(scenario)
+
+
+def test_the_end_wakes_everybody() -> None:
+    async def scenario(desk: Desk, feed: EventFeed) -> None:
+        with feed.subscribe(EVERYBODY) as subscription:
+            await first(subscription)
+            waiting = asyncio.ensure_future(subscription.next(1000))
+            await asyncio.sleep(1)
+            await feed.close()
+            assert await waiting is None
+            assert await subscription.next(1) is None
+
+    play(scenario)
