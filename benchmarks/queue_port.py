@@ -25,6 +25,7 @@ from heliograph.adapters.queue.redis_source import RedisSource
 from heliograph.core import errors
 from heliograph.core.jobs import FINAL_STATES, JobResult, NewGroup, NewJob, Outcome, Priority
 from heliograph.core.queue import QueueRules
+from heliograph.core.workers import WorkerInfo, WorkerState
 
 BATCH = 100
 PAYLOAD = os.urandom(1024)
@@ -57,6 +58,12 @@ class Queue:
         assignments = await self.source.start(worker, deliveries)
         outcomes = [Outcome(assignment=assignment, answer=RESULT) for assignment in assignments]
         return sum(await self.source.finish(worker, outcomes))
+
+    async def beat(self, worker: str) -> None:
+        """Says that a worker is there, as one that serves three models does."""
+        models = dict.fromkeys(("efficientnet-lite0", "kmnist", "u2netp"), "ready")
+        info = WorkerInfo(name=worker, state=WorkerState.BUSY, host="node-1", pid=1, models=models)
+        await self.source.beat(info)
 
     async def until_settled(self, count: int) -> None:
         """Returns once so many jobs are final."""
@@ -166,7 +173,13 @@ async def costs(queue: Queue) -> str:
     counts = await median_us(queue.desk.counts)
     reclaim = await median_us(lambda: queue.source.reclaim(worker, count=10))
     expire = await median_us(queue.desk.expire)
-    return "".join(f"{value:9.0f}" for value in (enqueue, work, renew, one, counts, reclaim, expire))
+    beat = await median_us(lambda: queue.beat(worker))
+    workers = await median_us(queue.desk.workers)
+    place = (await queue.desk.events("")).last_id
+    events = await median_us(lambda: queue.desk.events(place))
+    await queue.source.release(worker)
+    measured = (enqueue, work, renew, one, counts, reclaim, expire, beat, workers, events)
+    return "".join(f"{value:9.0f}" for value in measured)
 
 
 async def one_job(queue: Queue, worker: str) -> None:
@@ -187,13 +200,14 @@ async def by_backlog(server: Valkey, sizes: Sequence[int]) -> None:
 
 
 async def by_workers(server: Valkey, sizes: Sequence[int]) -> None:
-    """Costs with so many workers, each of which holds ten jobs that it has begun."""
+    """Costs with so many workers, each of which holds ten jobs that it has begun and has said that it is there."""
     queue, workers = Queue(server.url), 0
     for size in sizes:
         while workers < size:
             await queue.enqueue(10)
             name = f"worker-{workers}"
             await queue.source.start(name, await queue.source.read(name, count=10))
+            await queue.beat(name)
             workers += 1
         print(f"{size:8,}{await costs(queue)}", flush=True)
     await queue.server.close()
@@ -227,7 +241,18 @@ def main() -> None:
                     pids = (server.pid, os.getpid(), *workers)
                     line = asyncio.run(throughput(server.url, chosen.jobs, pids))
                 print(f"{appendfsync:>11} {count:7} {line}", flush=True)
-    names = ("enqueue", "work", "renew", "one job", "counts", "reclaim", "expire")
+    names = (
+        "enqueue",
+        "work",
+        "renew",
+        "one job",
+        "counts",
+        "reclaim",
+        "expire",
+        "beat",
+        "workers",
+        "events",
+    )
     head = "".join(f"{name:>9}" for name in names) + "   (µs; the first three for each job of a hundred)"
     if chosen.only in (None, "backlog"):
         print(f"\n waiting{head}")

@@ -201,29 +201,6 @@ async def test_lists_are_paged_newest_first(trial: Trial) -> None:
     assert (await trial.desk.jobs("nobody")).jobs == ()
 
 
-async def test_a_gateway_hears_of_what_it_waits_for(trial: Trial) -> None:
-    waiting = asyncio.create_task(trial.desk.finished("gateway-1", wait_seconds=4.0))
-    await asyncio.sleep(0.02)
-    assignment = await one_begun(trial, reply_to="gateway-1", priority=Priority.INTERACTIVE)
-    await finish(trial, assignment)
-    assert list(await waiting) == ids_of([assignment])
-    assert not await trial.desk.finished("gateway-1", wait_seconds=0.02)
-
-
-async def test_a_gateway_hears_of_every_end_and_of_its_own_alone(trial: Trial) -> None:
-    ids = await enqueued(trial, 3, reply_to="gateway-1")
-    others = await enqueued(trial, 130, reply_to="gateway-2")
-    first, second, *rest = await begun(trial, count=1000)
-    await trial.source.finish("worker", [Outcome(assignment=first, answer=FAILED)])
-    await finish(trial, second)
-    await trial.desk.cancel(ids[2])
-    assert list(await trial.desk.finished("gateway-1", wait_seconds=1.0)) == list(ids)
-    await trial.source.finish("worker", [Outcome(assignment=one, answer=RESULT) for one in rest[1:]])
-    heard = [*await trial.desk.finished("gateway-2", wait_seconds=1.0)]
-    heard += await trial.desk.finished("gateway-2", wait_seconds=1.0)
-    assert heard == list(others)
-
-
 async def test_the_queue_in_numbers(trial: Trial) -> None:
     await enqueued(trial, 3)
     await enqueued(trial, 1, priority=Priority.INTERACTIVE)

@@ -193,3 +193,20 @@ def test_what_cannot_work_ends_with_one_clear_line(
         (line,) = program.log().splitlines()
     assert line.startswith("heliograph: ")
     assert complaint in line
+
+
+def test_pictures_and_results_may_lie_in_a_shared_folder(
+    server: QueueServer, folder: Path, tmp_path: Path
+) -> None:
+    with queue_mode(server, folder, blob_dir=tmp_path) as processes:
+        processes.worker()
+        gateway = processes.gateway()
+        assert ask(gateway, "blue").json()[0]["label"] == "blue"
+        receipt = submit(gateway, [("a.png", PICTURES["green"]), ("b.png", PICTURES["red"])])
+        jobs = wait_until_finished(gateway, receipt["group"])
+        assert len(list(tmp_path.rglob("*.result"))) >= 2
+        assert not list(tmp_path.rglob("*.payload"))
+        with httpx2.Client(base_url=gateway.url) as client:
+            assert [label_of(client, job["id"]) for job in jobs] == ["green", "red"]
+            client.delete(f"/v1/jobs/{jobs[0]['id']}")
+            assert client.get(f"/v1/jobs/{jobs[0]['id']}/result").status_code == 410

@@ -42,7 +42,10 @@ def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         doors = open_doors(settings)
-        async with server_queue(settings) as queue, gateway(settings, doors.keys, queue) as services:
+        async with (
+            server_queue(settings, is_gateway=True) as queue,
+            gateway(settings, doors.keys, queue) as services,
+        ):
             await answer(doors, services, settings, stop=stop, announce=announce)
 
     run_until_stopped(main, settings)

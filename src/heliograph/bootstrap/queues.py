@@ -10,12 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heliograph.adapters.blobs.folder import FolderBlobs
 from heliograph.adapters.queue.memory import MemoryQueue
 from heliograph.adapters.queue.memory_desk import MemoryDesk
 from heliograph.adapters.queue.memory_source import MemorySource
 from heliograph.bootstrap.parts import background
 from heliograph.core import errors
 from heliograph.core.queue import JobDesk, JobSource, QueueRules
+from heliograph.serving.blobs import BlobSweep, Shelf
+from heliograph.serving.offloading import OffloadingDesk, OffloadingSource
+from heliograph.serving.threads import WorkerThreads
 from heliograph.serving.upkeep import Sweep
 from heliograph.settings import Settings
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("heliograph.queue")
 
 CHECK_AGAIN_SECONDS = 2.0
+FOLDER_AGAIN_SECONDS = 10.0
+BLOB_THREADS = 4
+"""For the store of large payloads alone: they hang as long as it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +62,12 @@ def memory_queue(settings: Settings) -> Queue:
 
 
 @asynccontextmanager
-async def server_queue(settings: Settings) -> AsyncIterator[Queue]:
+async def server_queue(settings: Settings, *, is_gateway: bool = False) -> AsyncIterator[Queue]:
     """The queue on the server that the settings name. One that is not there yet may come later.
 
     Raises:
-        SettingsInvalid: there is no address, or it is not one, or the server cannot hold a queue or refuses us.
+        SettingsInvalid: there is no address, or it is not one, or the server cannot hold a queue or refuses us; or the
+            folder of large payloads is another queue's.
     """
     from heliograph.adapters.queue.redis_desk import RedisDesk  # `serve` does without the client
     from heliograph.adapters.queue.redis_server import RedisServer
@@ -72,13 +80,47 @@ async def server_queue(settings: Settings) -> AsyncIterator[Queue]:
         )
     rules = queue_rules(settings)
     server = RedisServer(settings.redis_url.get_secret_value(), settings.queue)
+    desk, source = RedisDesk(server, rules), RedisSource(server, rules)
+    blobs = FolderBlobs(settings.blob_dir, settings.queue) if settings.blob_dir else None
+    with WorkerThreads(BLOB_THREADS, name="blobs") as threads:
+        shelf = Shelf(blobs, threads, min_bytes=settings.min_blob_bytes)
+        try:
+            beside = [] if await _is_there(server) else [_await_server(server)]
+            if blobs is not None and not await _is_usable(blobs, is_gateway=is_gateway):
+                beside.append(_await_folder(blobs, is_gateway=is_gateway))
+            async with background(*beside):
+                yield Queue(
+                    desk=OffloadingDesk(desk, shelf),
+                    source=OffloadingSource(source, shelf),
+                    rules=rules,
+                    sweep=BlobSweep(desk, shelf, result_seconds=settings.result_seconds).sweep
+                    if blobs
+                    else None,
+                )
+        finally:
+            await server.close()
+
+
+async def _is_usable(blobs: FolderBlobs, *, is_gateway: bool) -> bool:
+    """Whether the folder of large payloads can be used; if it cannot, the log says so.
+
+    A worker does not mark the folder: what is not mounted must not look like one of ours.
+    """
     try:
-        is_there = await _is_there(server)
-        async with background(*(() if is_there else (_await_server(server),))):
-            desk, source = RedisDesk(server, rules), RedisSource(server, rules)
-            yield Queue(desk=desk, source=source, rules=rules)
-    finally:
-        await server.close()
+        await asyncio.to_thread(blobs.prepare if is_gateway else blobs.check)
+    except errors.BlobStoreUnavailable as error:
+        log.warning("folder of large payloads cannot be used", extra={"reason": error.message})
+        return False
+    return True
+
+
+async def _await_folder(blobs: FolderBlobs, *, is_gateway: bool) -> None:
+    """Tries a folder that could not be used until it can be."""
+    while True:
+        await asyncio.sleep(FOLDER_AGAIN_SECONDS)
+        if await _is_usable(blobs, is_gateway=is_gateway):
+            log.info("folder of large payloads is there")
+            return
 
 
 async def _is_there(server: RedisServer) -> bool:

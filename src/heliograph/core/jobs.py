@@ -102,6 +102,14 @@ class JobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedJob:
+    """A job that became final, and its result where that came along; else the job has to be asked for it."""
+
+    job_id: str
+    result: JobResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """One picture to be answered later.
 

@@ -13,6 +13,7 @@ from heliograph.core.events import EventKind, EventPage
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
+    FinishedJob,
     Group,
     Job,
     JobPage,
@@ -96,8 +97,14 @@ class JobDesk(Protocol):
             ParameterInvalid: no page begins at such a cursor.
         """
 
-    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
-        """Ids of jobs whose answer this gateway waits for and that became final; empty when the time is over."""
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """Removes the results of many final jobs, as `acknowledge` does of one."""
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
+        """Jobs whose answer this gateway waits for and that became final; empty when the time is over.
+
+        Small results come along.
+        """
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """The workers that were heard of, by name; those that have fallen silent are `WorkerState.GONE`."""

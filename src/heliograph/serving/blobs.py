@@ -138,6 +138,11 @@ class Shelf:
         return [_told(answer) for answer in answers]
 
 
+def data_here(frame: bytes) -> bytes | None:
+    """The bytes in a frame; None for one that stands for bytes elsewhere."""
+    return frame[1:] if frame.startswith(HERE) else None
+
+
 def version_of(frame: bytes) -> str:
     """Which version of a blob a frame stands for; "" for bytes that are here."""
     return frame[1:].decode("ascii", "replace") if frame.startswith(ELSEWHERE) else ""

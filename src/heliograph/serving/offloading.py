@@ -22,6 +22,7 @@ from heliograph.core.events import EventKind, EventPage
 from heliograph.core.jobs import (
     Assignment,
     Delivery,
+    FinishedJob,
     Group,
     Job,
     JobPage,
@@ -36,7 +37,7 @@ from heliograph.core.jobs import (
 )
 from heliograph.core.queue import JobDesk, JobSource
 from heliograph.core.workers import WorkerInfo
-from heliograph.serving.blobs import Shelf, version_of
+from heliograph.serving.blobs import Shelf, data_here, version_of
 
 PAYLOAD_LOST = JobProblem(
     code=errors.PayloadLost.code, message="The store of large payloads has lost the picture of this job."
@@ -155,9 +156,14 @@ class OffloadingDesk:
         """The jobs of one owner, or of everybody, newest first."""
         return await self._desk.jobs(owner, cursor=cursor, limit=limit)
 
-    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
-        """Ids of jobs that this gateway waits for and that became final."""
-        return await self._desk.finished(gateway, wait_seconds=wait_seconds)
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """Removes the results of many final jobs; their blobs go when they are swept."""
+        await self._desk.forget(job_ids)
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
+        """Jobs that this gateway waits for and that became final; results in the store have to be asked for."""
+        found = await self._desk.finished(gateway, wait_seconds=wait_seconds)
+        return [_without_frame(one) for one in found]
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """The workers that were heard of, by name."""
@@ -294,6 +300,13 @@ class OffloadingSource:
     async def close(self) -> None:
         """Lets go of connections."""
         await self._source.close()
+
+
+def _without_frame(finished: FinishedJob) -> FinishedJob:
+    if finished.result is None:
+        return finished
+    data = data_here(finished.result.data)
+    return replace(finished, result=None if data is None else replace(finished.result, data=data))
 
 
 def _result_of(outcome: Outcome) -> BlobName:

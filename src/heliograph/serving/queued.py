@@ -17,7 +17,7 @@ from heliograph.core.queue import JobDesk
 from heliograph.serving.answers import Wanted, pack_job, unpack_result
 from heliograph.serving.model_table import ModelTable, ServedModel
 from heliograph.serving.predict import NamedPicture, Predictor
-from heliograph.serving.replies import Replies
+from heliograph.serving.replies import Expectation, Replies
 from heliograph.serving.threads import WorkerThreads
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 SMALL_BYTES = 65_536
 LOOK_SECONDS = 1.0
 """How often a waiting request looks at its job itself, should its reply have been lost."""
+TIDY_SECONDS = 0.25
 TIDY_TASKS = 256
-"""How many answers and cancellations may be cleared away at once; the rest goes when its time is over."""
 NO_WORKER = "No worker had time for the picture."
 
 
@@ -59,6 +59,7 @@ class QueuePredictor(Predictor):
         self._replies = replies
         self._imaging = imaging
         self._threads = threads
+        self._answered: list[str] = []
         self._tidying: set[asyncio.Task[object]] = set()
 
     async def wait_for(self, model: ServedModel, *, deadline: float) -> None:
@@ -104,17 +105,20 @@ class QueuePredictor(Predictor):
         group = NewGroup(
             id=new_id(), owner="", jobs=(job,), priority=Priority.INTERACTIVE, reply_to=self._replies.gateway
         )
-        with self._replies.expect(job.id) as reply:
+        with self._replies.expect(job.id) as expected:
             try:
                 async with asyncio.timeout(self.seconds_until(deadline)):
                     await self._desk.enqueue(group)
-                    result = await self._answer(job.id, reply)
+                    result = await self._answer(job.id, expected)
             except TimeoutError:
                 raise await self._give_up(job.id) from None
-            except BaseException:
+            except (asyncio.CancelledError, errors.QueueUnavailable):
                 self._tidy(self._desk.cancel(job.id))
                 raise
-        self._tidy(self._desk.acknowledge(job.id))
+            except errors.HeliographError:
+                self._forget(job.id)
+                raise
+        self._forget(job.id)
         return result
 
     def _inspect(self, picture: bytes, wanted: Wanted) -> None:
@@ -123,18 +127,18 @@ class QueuePredictor(Predictor):
         if isinstance(wanted.cutout.background, bytes):
             self._imaging.inspect(wanted.cutout.background)
 
-    async def _answer(self, job_id: str, reply: asyncio.Event) -> JobResult:
+    async def _answer(self, job_id: str, expected: Expectation) -> JobResult:
         """The result, however long it takes and whatever happens to the queue's server."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await reply.wait()
+            await expected.wait(LOOK_SECONDS)
+            if expected.result is not None:
+                return expected.result
             with suppress(errors.QueueUnavailable):
                 result = await self._desk.result(job_id)
                 if result is not None:
                     return result
                 await self._check(job_id)
-            if reply.is_set():  # the server failed just now
+            if expected.is_over:  # the server failed just now
                 await asyncio.sleep(LOOK_SECONDS / 10)
 
     async def _check(self, job_id: str) -> None:
@@ -158,11 +162,25 @@ class QueuePredictor(Predictor):
             return errors.Overloaded(NO_WORKER, retry_after_seconds=5.0)
         return errors.DeadlineExceeded()
 
+    def _forget(self, job_id: str) -> None:
+        """Has a result removed that was handed on, soon and together with others: nobody waits for that."""
+        self._answered.append(job_id)
+        if len(self._answered) == 1:
+            self._beside(self._forget_answered())
+
+    async def _forget_answered(self) -> None:
+        await asyncio.sleep(TIDY_SECONDS)
+        answered, self._answered = self._answered, []
+        await self._desk.forget(answered)
+
     def _tidy(self, action: Coroutine[Any, Any, object]) -> None:
-        """Lets something happen that nobody waits for."""
-        if len(self._tidying) >= TIDY_TASKS:
+        """Lets something happen that nobody waits for; what fails now goes when its time is over."""
+        if len(self._tidying) < TIDY_TASKS:
+            self._beside(action)
+        else:
             action.close()
-            return
+
+    def _beside(self, action: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(_quietly(action))
         self._tidying.add(task)
         task.add_done_callback(self._tidying.discard)

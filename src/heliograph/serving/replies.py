@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from heliograph.core import errors
+from heliograph.core.jobs import FinishedJob, JobResult
 from heliograph.core.queue import JobDesk
 
 log = logging.getLogger(__name__)
@@ -16,25 +17,50 @@ WAIT_SECONDS = 5.0
 RETRY_SECONDS = (0.1, 2.0)
 
 
+class Expectation:
+    """One job whose end somebody waits for."""
+
+    def __init__(self) -> None:
+        self._finished = asyncio.Event()
+        self.result: JobResult | None = None
+        """What it answered, where that came along."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job is known to be final."""
+        return self._finished.is_set()
+
+    def settle(self, finished: FinishedJob) -> None:
+        """The job is final."""
+        self.result = finished.result
+        self._finished.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns once the job is final, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._finished.wait()
+
+
 class Replies:
     """Hears which jobs became final and tells whoever waits. One for a process; ``gateway`` is its name."""
 
     def __init__(self, desk: JobDesk, gateway: str) -> None:
         self.gateway = gateway
         self._desk = desk
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._expected: dict[str, Expectation] = {}
 
     @contextmanager
-    def expect(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set once the job is final, as long as the context is open.
+    def expect(self, job_id: str) -> Iterator[Expectation]:
+        """Settled once the job is final, as long as the context is open.
 
-        It may come late or not at all if the queue's server fails in between: look at the job now and then.
+        That may be late or never if the queue's server fails in between: look at the job now and then.
         """
-        self._waiting[job_id] = asyncio.Event()
+        self._expected[job_id] = Expectation()
         try:
-            yield self._waiting[job_id]
+            yield self._expected[job_id]
         finally:
-            del self._waiting[job_id]
+            del self._expected[job_id]
 
     async def listen(self) -> None:
         """Listens until it is cancelled, through failures of the queue."""
@@ -48,6 +74,6 @@ class Replies:
                 pause = min(RETRY_SECONDS[1], 2 * pause)
                 continue
             pause = RETRY_SECONDS[0]
-            for job_id in finished:
-                if job_id in self._waiting:
-                    self._waiting[job_id].set()
+            for one in finished:
+                if one.job_id in self._expected:
+                    self._expected[one.job_id].settle(one)

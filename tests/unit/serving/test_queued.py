@@ -13,7 +13,7 @@ from heliograph.adapters.queue.memory import MemoryQueue
 from heliograph.adapters.queue.memory_desk import MemoryDesk
 from heliograph.adapters.queue.memory_source import MemorySource
 from heliograph.core import errors
-from heliograph.core.jobs import Assignment, JobProblem, JobResult, JobState, Outcome
+from heliograph.core.jobs import Assignment, FinishedJob, JobProblem, JobResult, JobState, Outcome
 from heliograph.core.models import Task
 from heliograph.core.predictions import Label, LabelledPicture, Timings
 from heliograph.core.queue import QueueRules
@@ -34,7 +34,7 @@ RESULT = pack_result(ANSWER, model_spec(), worker="w1")
 class Deaf(MemoryDesk):
     """A desk whose replies are lost."""
 
-    async def finished(self, gateway: str, *, wait_seconds: float) -> list[str]:
+    async def finished(self, gateway: str, *, wait_seconds: float) -> list[FinishedJob]:
         await asyncio.sleep(wait_seconds)
         return []
 
@@ -85,7 +85,7 @@ async def queue(desk: type[MemoryDesk] = MemoryDesk) -> AsyncIterator[Queue]:
         await made.predictor.close()
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-        assert not made.replies._waiting
+        assert not made.replies._expected
 
 
 def in_fake_time(main: Callable[[], Awaitable[None]]) -> None:

@@ -13,6 +13,7 @@ from heliograph.core.drain import DrainRate
 from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import (
     TRANSITIONS,
+    FinishedJob,
     Group,
     Job,
     JobEvent,
@@ -168,13 +169,19 @@ class MemoryDesk:
         more = str(page[-1].sequence) if len(page) == limit else ""
         return JobPage(jobs=tuple(record.as_job() for record in page), next_cursor=more)
 
-    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
-        """Ids of jobs that this gateway waits for and that became final, the first first."""
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """Removes the results of many final jobs."""
+        for job_id in job_ids:
+            await self.acknowledge(job_id)
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
+        """Jobs that this gateway waits for and that became final, the first first."""
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while not (replies := self._queue.replies.get(gateway)):
             if not await self._queue.news(deadline):
                 return ()
-        return [replies.popleft() for _ in range(min(REPLIES_AT_ONCE, len(replies)))]
+        ids = [replies.popleft() for _ in range(min(REPLIES_AT_ONCE, len(replies)))]
+        return [FinishedJob(job_id=job_id, result=await self.result(job_id)) for job_id in ids]
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """The workers that were heard of."""

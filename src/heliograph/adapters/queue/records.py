@@ -9,14 +9,19 @@ from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import (
     FINAL_STATES,
     Backlog,
+    FinishedJob,
     Group,
     Job,
     JobProblem,
+    JobResult,
     JobState,
     Priority,
     QueueCounts,
 )
 from heliograph.core.workers import HEARTBEAT_LOST_SECONDS, WorkerInfo, WorkerState
+
+STATES = {state.value: state for state in WorkerState}
+KINDS = {kind.value: kind for kind in EventKind}
 
 
 def text(value: bytes | str | None) -> str:
@@ -65,6 +70,16 @@ def job_of(job_id: str, record: Mapping[bytes, bytes]) -> Job | None:
         facts=known.get("facts", ""),
         is_expired="expired" in known,
     )
+
+
+def finished_of(reply: bytes) -> FinishedJob:
+    """What `finish.lua` tells a gateway: a job's id, for small results with media type, facts and bytes after it."""
+    job_id, *rest = reply.split(b"\n", 3)
+    if not rest:
+        return FinishedJob(job_id=text(job_id))
+    media_type, facts, data = rest
+    result = JobResult(data=data, media_type=text(media_type), facts=text(facts))
+    return FinishedJob(job_id=text(job_id), result=result)
 
 
 def group_of(group_id: str, record: Mapping[bytes, bytes], members: Sequence[bytes]) -> Group | None:
@@ -120,14 +135,15 @@ def heartbeat(info: WorkerInfo) -> str:
 def worker_of(name: str, stored: bytes, seen_ms: int, now_ms: int) -> WorkerInfo | None:
     """The worker that a state and a heartbeat tell of, last heard of then; None for a state of a newer version."""
     state, _, rest = text(stored).partition(" ")
+    known = STATES.get(state)
     if now_ms - seen_ms >= milliseconds(HEARTBEAT_LOST_SECONDS):
-        state = WorkerState.GONE.value
-    if state not in list(WorkerState):
+        known = WorkerState.GONE
+    if known is None:
         return None
     said = json.loads(rest)
     return WorkerInfo(
         name=name,
-        state=WorkerState(state),
+        state=known,
         host=said["host"],
         pid=said["pid"],
         models=said["models"],
@@ -145,16 +161,17 @@ def event_page(after: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]
     for entry, fields in entries:
         last_id = text(entry)
         known = _fields(fields)
-        if known.get("kind") in list(EventKind):
-            events.append(_event(last_id, known))
+        kind = KINDS.get(known.get("kind", ""))
+        if kind is not None:
+            events.append(_event(last_id, kind, known))
     return EventPage(events=tuple(events), last_id=last_id)
 
 
-def _event(event_id: str, known: Mapping[str, str]) -> Event:
+def _event(event_id: str, kind: EventKind, known: Mapping[str, str]) -> Event:
     return Event(
         id=event_id,
         at=int(event_id.partition("-")[0]) / 1000,
-        kind=EventKind(known["kind"]),
+        kind=kind,
         group=known.get("group", ""),
         owner=known.get("owner", ""),
         worker=known.get("worker", ""),

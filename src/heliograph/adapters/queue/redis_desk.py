@@ -11,6 +11,7 @@ from heliograph.adapters.queue.places import event_id, event_place, sequence_of
 from heliograph.adapters.queue.records import (
     counts_of,
     event_page,
+    finished_of,
     group_of,
     job_of,
     milliseconds,
@@ -21,7 +22,17 @@ from heliograph.adapters.queue.redis_server import BLOCK_SECONDS, RedisServer, R
 from heliograph.core import errors
 from heliograph.core.drain import DrainRate
 from heliograph.core.events import EventKind, EventPage
-from heliograph.core.jobs import Group, Job, JobPage, JobResult, JobState, NewGroup, Priority, QueueCounts
+from heliograph.core.jobs import (
+    FinishedJob,
+    Group,
+    Job,
+    JobPage,
+    JobResult,
+    JobState,
+    NewGroup,
+    Priority,
+    QueueCounts,
+)
 from heliograph.core.ports import Clock
 from heliograph.core.queue import QueueRules
 from heliograph.core.workers import HEARTBEAT_FORGOTTEN_SECONDS, HEARTBEAT_LOST_SECONDS, WorkerInfo
@@ -150,14 +161,19 @@ class RedisDesk:
         more = str(int(float(last))) if len(ids) == limit and last is not None else ""
         return JobPage(jobs=_known(ids, records), next_cursor=more)
 
-    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[str]:
-        """Ids of jobs that this gateway waits for and that became final, the first first."""
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """Removes the results of many final jobs."""
+        if job_ids:
+            await self._server.run("forget", milliseconds(self._rules.memory_seconds), *job_ids)
+
+    async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
+        """Jobs that this gateway waits for and that became final, the first first."""
         replies = self._keys.of("replies", gateway)
         found: Reply = await self._server.call("RPOP", replies, REPLIES_AT_ONCE)
         if not found and wait_seconds > 0:
             first = await self._server.wait("BRPOP", replies, min(wait_seconds, BLOCK_SECONDS))
             found = first[1:] if first else ()
-        return [text(job_id) for job_id in found or ()]
+        return [finished_of(reply) for reply in found or ()]
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """The workers that were heard of, in one round trip."""

@@ -23,6 +23,7 @@ SCRIPTS = {
     "give_up": ALWAYS,
     "release": ALWAYS,
     "change": ALWAYS,
+    "forget": ALWAYS,
     "expire": ALWAYS,
     "beat": ALWAYS,
     "tell": ALWAYS,

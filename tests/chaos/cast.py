@@ -1,0 +1,147 @@
+"""The processes of one play: a server, two proxies in front of it, a gateway and workers. Whoever dies comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fault_proxy import FaultProxy, fault_proxy
+from queue_servers import QueueServer, queue_server
+from service import wait_for
+
+STOP_SECONDS = 45.0
+KILLED = (-signal.SIGKILL, -signal.SIGFPE)
+
+
+@dataclass
+class Actor:
+    """A process that is started again under another name whenever it has ended."""
+
+    role: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    log_file: Path
+    process: subprocess.Popen[bytes] | None = None
+    lives: int = 0
+    is_stopping: bool = False
+    stops_by: float = 0.0
+    ends: list[int] = field(default_factory=list)
+    """Exit statuses of its lives."""
+
+    def start(self) -> None:
+        """Begins a new life; the log goes on."""
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "heliograph", *self.arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        self.lives += 1
+        self.is_stopping = False
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, if it lives."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            if number is signal.SIGTERM:
+                self.is_stopping, self.stops_by = True, time.monotonic() + STOP_SECONDS
+
+    def revive(self) -> None:
+        """Starts it again if it has ended. Told to stop, it must have ended well."""
+        if self.process is None or (status := self.process.poll()) is None:
+            assert not self.is_stopping or time.monotonic() < self.stops_by, f"{self.role} does not stop"
+            return
+        assert status in (0, *KILLED) or not self.is_stopping, (self.role, status)
+        self.ends.append(status)
+        self.start()
+
+    def end(self) -> None:
+        """Ends it for good."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+
+
+@dataclass
+class Cast:
+    """All of them, and where they are found."""
+
+    server: QueueServer
+    proxies: tuple[FaultProxy, ...]
+    gateway: Actor
+    workers: tuple[Actor, ...]
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The gateway's address, the same in each of its lives."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """All that may be killed and come back."""
+        return (self.gateway, *self.workers)
+
+    def revive(self) -> None:
+        """Starts whoever has ended."""
+        for actor in self.actors:
+            actor.revive()
+
+    def logs(self) -> str:
+        """What all of them wrote."""
+        return "\n".join(f"--- {actor.role}\n{actor.log_file.read_text()}" for actor in self.actors)
+
+
+@contextmanager
+def cast(name: str, folder: Path, *, workers: int, **settings: object) -> Iterator[Cast]:
+    """Everybody on a server of this name. The gateway and half of the workers reach it through a proxy each."""
+    with queue_server(name) as server, _proxies(server) as proxies:
+        port = _free_port()
+        urls = [proxies[1].url if number % 2 else server.url for number in range(workers)]
+        gateway = _actor("gateway", ("gateway", "--port", str(port)), folder, proxies[0].url, settings)
+        others = tuple(
+            _actor(f"worker-{number}", ("worker",), folder, url, settings) for number, url in enumerate(urls)
+        )
+        play = Cast(server, proxies, gateway, others, port)
+        try:
+            for actor in play.actors:
+                actor.start()
+            wait_for("the gateway", lambda: "answers at" in gateway.log_file.read_text())
+            yield play
+        finally:
+            for actor in play.actors:
+                actor.end()
+
+
+@contextmanager
+def _proxies(server: QueueServer) -> Iterator[tuple[FaultProxy, ...]]:
+    path = f"{server.folder}/socket"
+    with fault_proxy(path) as first, fault_proxy(path) as second:
+        yield first, second
+
+
+def _actor(
+    role: str, arguments: tuple[str, ...], folder: Path, url: str, settings: Mapping[str, object]
+) -> Actor:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    chosen = {"redis_url": url, "worker_name": role, "threads": 1, **settings}
+    named = {f"HELIOGRAPH_{name.upper()}": str(value) for name, value in chosen.items()}
+    log_file = folder / f"{role}.log"
+    log_file.touch()
+    return Actor(role, arguments, {**own, **named}, log_file)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
