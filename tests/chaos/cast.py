@@ -19,6 +19,8 @@ from service import wait_for
 
 STOP_SECONDS = 45.0
 KILLED = (-signal.SIGKILL, -signal.SIGFPE)
+TOO_EARLY = -signal.SIGTERM
+"""It was told to stop before it had begun to listen to that."""
 
 
 @dataclass
@@ -61,7 +63,8 @@ class Actor:
         if self.process is None or (status := self.process.poll()) is None:
             assert not self.is_stopping or time.monotonic() < self.stops_by, f"{self.role} does not stop"
             return
-        assert status in (0, *KILLED) or not self.is_stopping, (self.role, status)
+        allowed = (0, TOO_EARLY, *KILLED) if self.is_stopping else KILLED
+        assert status in allowed, f"{self.role} ended with {status}"
         self.ends.append(status)
         self.start()
 

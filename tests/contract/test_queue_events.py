@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from heliograph.core.events import EventKind
+from heliograph.core.workers import WorkerInfo, WorkerState
+from queue_servers import QueueServer
 from queue_trials import FAILED, MakeTrial, RedisTrial, Trial, begun, enqueued, finish
 
 pytestmark = pytest.mark.anyio
@@ -212,3 +214,19 @@ async def test_events_of_a_server_that_lost_them_start_anew(server_trial: RedisT
     assert (page.events, page.last_id, page.is_complete) == ((), "0-0", False)
     await trial.desk.tell(EventKind.FLEET)
     assert not (await trial.desk.events(place)).is_complete
+
+
+async def test_events_and_workers_outlive_a_killed_server(
+    server_trial: RedisTrial, server: QueueServer
+) -> None:
+    trial = server_trial
+    await trial.source.beat(WorkerInfo(name="ann", state=WorkerState.READY, host="pod-1", pid=1))
+    await enqueued(trial, 3)
+    before, workers = await trial.desk.events("0-0"), await trial.desk.workers()
+    server.kill()
+    server.start()
+    assert await trial.desk.events("0-0") == before
+    assert await trial.desk.workers() == workers
+    await enqueued(trial)
+    page = await trial.desk.events(before.last_id)
+    assert ([event.kind.value for event in page.events], page.is_complete) == (["accepted"], True)

@@ -76,8 +76,10 @@ async def test_a_waiting_worker_gets_a_job_at_once(trial: Trial, priority: Prior
     assert asyncio.get_running_loop().time() - begin < 2.0
 
 
-async def test_a_wait_ends(trial: Trial) -> None:
-    assert not await trial.source.read("a", count=1, wait_seconds=0.02)
+async def test_a_wait_ends_however_short_it_is(trial: Trial) -> None:
+    for seconds in (0.02, 0.0001):
+        assert not await trial.source.read("a", count=1, wait_seconds=seconds)
+        assert not await trial.desk.finished("gateway", wait_seconds=seconds)
 
 
 async def test_a_wait_that_was_cancelled_ends_at_once_and_harms_nothing(trial: Trial) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -91,26 +92,30 @@ class Up:
             runner.run(self._until_signalled())
 
     async def _until_signalled(self) -> None:
-        children = Children()
-        stop = asyncio.Event()
-        _on_signals(stop, children)
-        work = asyncio.create_task(self._work(children))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            self.say("stopping: the gateway, the workers, the queue; once more, and all are killed")
-            work.cancel()
-        stopping.cancel()
-        await asyncio.wait({work})
+        stop, children = asyncio.Event(), Children()
+        with private_folder() as private:
+
+            def kill() -> None:
+                children.kill()
+                shutil.rmtree(private, ignore_errors=True)
+
+            _on_signals(stop, kill)
+            work = asyncio.create_task(self._work(children, private))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                self.say("stopping: the gateway, the workers, the queue; once more, and all are killed")
+                work.cancel()
+            stopping.cancel()
+            await asyncio.wait({work, stopping})
         if not work.cancelled():
             work.result()
 
-    async def _work(self, children: Children) -> None:
+    async def _work(self, children: Children, private: Path) -> None:
         """Keeps all running until it is cancelled; what was begun last is stopped first."""
         keys = read_keys(self.settings)
         default_models(self.settings, build_store(self.settings))
         async with AsyncExitStack() as stack:
-            private = stack.enter_context(private_folder())
             settings, kept_in = await self._with_server(children, private, stack)
             settings, address = await with_port(settings)
             queue = await stack.enter_async_context(server_queue(settings))
@@ -128,13 +133,13 @@ class Up:
                 autoscale(fleet, queue.desk, Autoscaler(clock=clock)), _hear(fleet, queue.desk)
             ):
                 await until_ready(address)
-                pids = tuple(member.pid for member in await fleet.members())
+                alive = [m.pid for m in await fleet.members() if m.state is not WorkerState.GONE]
                 self.announce(
                     Running(
                         address=address,
                         kept_in=kept_in,
                         workers=self.bounds,
-                        pids=pids,
+                        pids=tuple(alive),
                         asks_for_keys=bool(keys),
                     )
                 )
@@ -215,7 +220,7 @@ async def _hear(fleet: ProcessFleet, desk: JobDesk) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _on_signals(stop: asyncio.Event, children: Children) -> None:
+def _on_signals(stop: asyncio.Event, kill: Callable[[], None]) -> None:
     """SIGTERM, SIGHUP and Ctrl-C begin the stop; a second one ends everything at once."""
     loop = asyncio.get_running_loop()
 
@@ -223,13 +228,14 @@ def _on_signals(stop: asyncio.Event, children: Children) -> None:
         if not stop.is_set():
             stop.set()
             return
-        children.kill()
+        kill()
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal, number)
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, on_signal, number)
 
 
 class _Lines(logging.Handler):

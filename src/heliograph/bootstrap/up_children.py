@@ -14,7 +14,7 @@ from heliograph.adapters.fleet.children import Command
 from heliograph.api.server import address_of, listen
 from heliograph.bootstrap.http import FINISH_MARGIN_SECONDS
 from heliograph.core import errors
-from heliograph.settings import LogFormat, Settings
+from heliograph.settings import LogFormat, LogLevel, Settings
 
 READY_SECONDS = 60.0
 """How long the gateway may take until it answers."""
@@ -26,8 +26,10 @@ WORKER_MARGIN_SECONDS = 10.0
 
 
 def gateway_command(settings: Settings, fleet_socket: Path) -> Command:
-    """How the gateway is started."""
+    """How the gateway is started. It logs no requests unless somebody chose a level: they would drown all else."""
+    level = settings.log_level if "log_level" in settings.model_fields_set else LogLevel.WARNING
     own = {
+        "HELIOGRAPH_LOG_LEVEL": level.value,
         "HELIOGRAPH_HOST": settings.host,
         "HELIOGRAPH_PORT": str(settings.port),
         "HELIOGRAPH_FLEET_SOCKET": str(fleet_socket),
@@ -43,7 +45,11 @@ def gateway_grace_seconds(settings: Settings) -> float:
 def worker_command(settings: Settings, name: str, workers: int) -> Command:
     """How a worker is started that may be one of so many; they share the machine's threads."""
     threads = settings.threads or max(1, machine.available_threads() // max(1, workers))
-    own = {"HELIOGRAPH_OPS_PORT": "0", "HELIOGRAPH_THREADS": str(threads)}
+    own = {
+        "HELIOGRAPH_HOST": "127.0.0.1",  # probes and metrics, which ask for no key
+        "HELIOGRAPH_OPS_PORT": "0",
+        "HELIOGRAPH_THREADS": str(threads),
+    }
     return Command(arguments=_program("worker", "--name", name), environment=_environment(settings) | own)
 
 

@@ -12,6 +12,7 @@ them; so what may be left over is a blob, never a job without one. `BlobSweep` r
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -39,6 +40,7 @@ from heliograph.core.queue import JobDesk, JobSource
 from heliograph.core.workers import WorkerInfo
 from heliograph.serving.blobs import Shelf, data_here, version_of
 
+MOST_SEEN = 10_000
 PAYLOAD_LOST = JobProblem(
     code=errors.PayloadLost.code, message="The store of large payloads has lost the picture of this job."
 )
@@ -60,6 +62,8 @@ class OffloadingDesk:
     def __init__(self, desk: JobDesk, shelf: Shelf) -> None:
         self._desk = desk
         self._shelf = shelf
+        self._seen: OrderedDict[str, BlobName] = OrderedDict()
+        """Where the results lie that were asked for last, to be removed without another look."""
 
     async def enqueue(self, group: NewGroup) -> Group:
         """The group, whose payloads are in the store before the queue hears of it.
@@ -113,10 +117,17 @@ class OffloadingDesk:
         framed = await self._desk.result(job_id)
         if framed is None:
             return None
+        self._note(job_id, framed)
         (data,) = await self._shelf.fetch([(result_of(job_id), framed.data)])
         if isinstance(data, errors.HeliographError):
             raise data
         return None if data is None else replace(framed, data=data, kept_elsewhere=0)
+
+    def _note(self, job_id: str, framed: JobResult) -> None:
+        if version := version_of(framed.data):
+            self._seen[job_id] = result_of(job_id, version)
+            if len(self._seen) > MOST_SEEN:
+                self._seen.popitem(last=False)
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancels a job that is not final, and removes its payload."""
@@ -127,14 +138,19 @@ class OffloadingDesk:
 
     async def acknowledge(self, job_id: str) -> Job | None:
         """Removes the result of a final job, and its payload if it was dead."""
-        framed = await self._desk.result(job_id) if self._shelf.blobs is not None else None
+        if self._shelf.blobs is not None and job_id not in self._seen:
+            framed = await self._desk.result(job_id)
+            if framed is not None:
+                self._note(job_id, framed)
         job = await self._desk.acknowledge(job_id)
         if job is not None and job.is_expired:
-            names = [payload_of(job_id)] if job.state is JobState.DEAD else []
-            if framed is not None and (version := version_of(framed.data)):
-                names.append(result_of(job_id, version))
-            await self._shelf.drop(names)
+            await self._drop_seen([job_id])
+            if job.state is JobState.DEAD:
+                await self._shelf.drop([payload_of(job_id)])
         return job
+
+    async def _drop_seen(self, job_ids: Sequence[str]) -> None:
+        await self._shelf.drop([self._seen.pop(job_id) for job_id in job_ids if job_id in self._seen])
 
     async def job(self, job_id: str) -> Job | None:
         """The job as it stands."""
@@ -157,8 +173,9 @@ class OffloadingDesk:
         return await self._desk.jobs(owner, cursor=cursor, limit=limit)
 
     async def forget(self, job_ids: Sequence[str]) -> None:
-        """Removes the results of many final jobs; their blobs go when they are swept."""
+        """Removes the results of many final jobs; blobs that were not asked for here go when they are swept."""
         await self._desk.forget(job_ids)
+        await self._drop_seen(job_ids)
 
     async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
         """Jobs that this gateway waits for and that became final; results in the store have to be asked for."""

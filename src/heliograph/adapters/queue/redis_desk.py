@@ -168,12 +168,12 @@ class RedisDesk:
 
     async def finished(self, gateway: str, *, wait_seconds: float) -> Sequence[FinishedJob]:
         """Jobs that this gateway waits for and that became final, the first first."""
-        replies = self._keys.of("replies", gateway)
-        found: Reply = await self._server.call("RPOP", replies, REPLIES_AT_ONCE)
-        if not found and wait_seconds > 0:
-            first = await self._server.wait("BRPOP", replies, min(wait_seconds, BLOCK_SECONDS))
-            found = first[1:] if first else ()
-        return [finished_of(reply) for reply in found or ()]
+        pop = (1, self._keys.of("replies", gateway), "RIGHT", "COUNT", REPLIES_AT_ONCE)
+        if wait_seconds > 0:
+            found: Reply = await self._server.wait("BLMPOP", min(wait_seconds, BLOCK_SECONDS), *pop)
+        else:
+            found = await self._server.call("LMPOP", *pop)
+        return [finished_of(reply) for reply in found[1]] if found else ()
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """The workers that were heard of, in one round trip."""

@@ -25,6 +25,9 @@ ANSWER_SECONDS = 5.0
 BLOCK_SECONDS = 5.0
 """The longest single wait at the server. Short, so that one that is gone is found out."""
 RETRY_SECONDS = 0.05
+BROKEN: Any = (exceptions.ConnectionError, RuntimeError)
+"""What a broken connection raises: the second comes from uvloop, for what is written after it has noticed. The
+client's types know only its own."""
 OLDEST_VERSION = (7, 0)
 DANGEROUS_POLICIES = ("allkeys-lru", "allkeys-lfu", "allkeys-random")
 """Others evict only keys that have an end; of ours, those can be missed."""
@@ -148,7 +151,7 @@ def _client(url: str, connections: int) -> Redis:
         timeout=None,
         socket_timeout=None,
         socket_connect_timeout=ANSWER_SECONDS,
-        retry=Retry(ConstantBackoff(RETRY_SECONDS), 1, (exceptions.ConnectionError,)),
+        retry=Retry(ConstantBackoff(RETRY_SECONDS), 1, BROKEN),
     )
     return Redis.from_pool(pool)
 
@@ -161,7 +164,7 @@ async def _translated(patience_seconds: float = 0.0) -> AsyncIterator[None]:
             yield
     except exceptions.OutOfMemoryError as error:
         raise errors.QueueFull("The queue's server has no memory left.", retry_after_seconds=5.0) from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+    except (*BROKEN, exceptions.TimeoutError, OSError) as error:
         reason = errors.excerpt(error) or "it took too long"
         what = "refuses the user or password" if _is_refusal(error) else "does not answer"
         raise errors.QueueUnavailable(f"The queue's server {what}: {reason}") from error

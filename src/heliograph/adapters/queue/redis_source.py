@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 
 from heliograph.adapters.queue.keys import CONSUMER_GROUP
@@ -23,6 +24,7 @@ from heliograph.core.workers import WorkerInfo
 
 PAYLOAD_LOST = JobProblem(code="payload-lost", message="The server has lost the picture of this job.")
 BEGINNING = "0-0"
+QUIET_SECONDS = 0.005
 
 
 class RedisSource:
@@ -31,20 +33,30 @@ class RedisSource:
     def __init__(self, server: RedisServer, rules: QueueRules) -> None:
         self._server = server
         self._rules = rules
+        self._is_quiet = False
+        """Whether the last wait for a job took its time."""
         self._stops = dict.fromkeys(Priority, BEGINNING)
         """Where the last look for leases that ran out stopped."""
 
     async def read(
         self, worker: str, *, count: int, prefer: Priority = Priority.INTERACTIVE, wait_seconds: float = 0.0
     ) -> Sequence[Delivery]:
-        """Up to ``count`` new jobs, of the preferred priority first."""
+        """Up to ``count`` new jobs, of the preferred priority first.
+
+        Looks first, and waits for one if there are none. After a wait that was one it waits at once: where jobs come one
+        by one, a look finds nothing, and costs as much as the rest.
+        """
         second = Priority.BULK if prefer is Priority.INTERACTIVE else Priority.INTERACTIVE
-        flat = await self._server.run("read", worker, count, prefer.value, second.value)
-        parts = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        found = [_delivery(*part) for part in parts]
-        if found or wait_seconds <= 0:
-            return found
+        is_quiet, self._is_quiet = self._is_quiet and wait_seconds > 0, False
+        if not is_quiet:
+            flat = await self._server.run("read", worker, count, prefer.value, second.value)
+            parts = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+            found = [_delivery(*part) for part in parts]
+            if found or wait_seconds <= 0:
+                return found
+        begun = time.monotonic()
         found = await self._wait(worker, (prefer, second), wait_seconds)
+        self._is_quiet = time.monotonic() - begun > QUIET_SECONDS
         if len(found) > count:  # one from each stream, where both got a job since we looked
             await self.hand_back(worker, found[count:])
         return found[:count]

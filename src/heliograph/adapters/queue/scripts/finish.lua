@@ -10,7 +10,9 @@ for at = 3, #ARGV, 7 do
   if mine and job.state == 'running' then
     if event == 'finish' then
       local size = #ARGV[at + 3] + ARGV[at + 6]
-      if size <= 65536 then job.answer = table.concat({id, ARGV[at + 4], ARGV[at + 5], ARGV[at + 3]}, '\n') end
+      if job.reply ~= '' and size <= 65536 then
+        job.answer = table.concat({id, ARGV[at + 4], ARGV[at + 5], ARGV[at + 3]}, '\n')
+      end
       settle(job, event, keep_ms, worker, 'media', ARGV[at + 4], 'facts', ARGV[at + 5], 'result_size', size)
       redis.call('SET', result_key(id), ARGV[at + 3])
       count('bytes', size)

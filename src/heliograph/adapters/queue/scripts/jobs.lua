@@ -75,7 +75,8 @@ local function holds(stream, entry, ...)
 end
 
 -- Makes a job final; further fields and values are written with it. Its payload goes at once, unless it is dead and
--- may be queued again. A gateway that waits is told its id, or `job.answer` with it. Its entry must have been delivered, or be false: deleting others makes a lag unknown.
+-- may be queued again. A gateway that waits is told its id, or `job.answer` with it. Its entry must have been
+-- delivered, or be false: deleting others makes a lag unknown.
 local function settle(job, event, keep_ms, worker, ...)
   local state, size = move(job, event), job.size
   if state ~= 'dead' then
