@@ -121,8 +121,9 @@ bench: $(SERVE_READY) samples  ## HTTP against the in-process limit (PICTURES=sa
 	@$(BIN)/python benchmarks/serve.py --pictures $(or $(PICTURES),samples)
 
 .PHONY: bench-queue
-bench-queue: $(DEV_READY)  ## no-op jobs a second at the queue's port, on a real Valkey
+bench-queue: $(DEV_READY)  ## no-op jobs a second at the queue's port, and what a queue adds to a request
 	@$(BIN)/python benchmarks/queue_port.py
+	@$(BIN)/python benchmarks/queue_cost.py
 
 .PHONY: requirements
 requirements: $(DEV_READY)  ## compile the pinned requirement files again

@@ -20,14 +20,14 @@ RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Listens on a port of the loopback and passes on to a unix socket; runs in a thread of its own.
+    """Listens on a port of the loopback and passes on to a unix socket or another port; in a thread of its own.
 
     Its faults may be called from any other thread, and hold when they return.
     """
 
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
-        self._port = 0
+    def __init__(self, target: str | int) -> None:
+        self._target = target
+        self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._server: asyncio.Server | None = None
@@ -40,7 +40,7 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """Where a client of Redis finds it."""
-        return f"redis://127.0.0.1:{self._port}"
+        return f"redis://127.0.0.1:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -95,8 +95,8 @@ class FaultProxy:
             self._requests_pass.set()
             self._answers_pass.set()
             if self._server is None:
-                self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-                self._port = self._server.sockets[0].getsockname()[1]
+                self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+                self.port = self._server.sockets[0].getsockname()[1]
 
         self._do(heal())
 
@@ -128,7 +128,7 @@ class FaultProxy:
         self._connections.add(task)
         ends = [writer]
         try:
-            back_reader, back = await asyncio.open_unix_connection(self._socket_path)
+            back_reader, back = await self._connect()
             ends.append(back)
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._pass(reader, back, self._requests_pass))
@@ -139,6 +139,11 @@ class FaultProxy:
             self._connections.discard(task)
             for end in ends:
                 _reset(end)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, int):
+            return await asyncio.open_connection("127.0.0.1", self._target)
+        return await asyncio.open_unix_connection(self._target)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: asyncio.Event
@@ -169,9 +174,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @contextmanager
-def fault_proxy(socket_path: str) -> Iterator[FaultProxy]:
-    """A proxy without faults in front of a unix socket."""
-    proxy = FaultProxy(socket_path)
+def fault_proxy(target: str | int) -> Iterator[FaultProxy]:
+    """A proxy without faults in front of a unix socket or a port of the loopback."""
+    proxy = FaultProxy(target)
     proxy.start()
     try:
         yield proxy

@@ -27,14 +27,14 @@ class QueueMode:
     """What runs on one queue; ended with the context that made it."""
 
     server: QueueServer
-    settings: dict[str, object]
+    settings: dict[str, Any]
     stack: ExitStack = field(default_factory=ExitStack)
 
-    def gateway(self, **settings: object) -> Service:
+    def gateway(self, **settings: Any) -> Service:
         """One more gateway, which answers."""
         return self.stack.enter_context(start_service(command="gateway", **{**self.settings, **settings}))
 
-    def worker(self, *, until: str = "queue connected", **settings: object) -> Program:
+    def worker(self, *, until: str = "queue connected", **settings: Any) -> Program:
         """One more worker, which takes jobs."""
         program = self.stack.enter_context(launched(["worker"], **{**self.settings, **settings}))
         wait_for("a worker", lambda: program.runs() and until in program.log())
@@ -42,7 +42,7 @@ class QueueMode:
 
 
 @contextmanager
-def queue_mode(server: QueueServer, models: Path, **settings: object) -> Iterator[QueueMode]:
+def queue_mode(server: QueueServer, models: Path, **settings: Any) -> Iterator[QueueMode]:
     """Processes on one server, with the tiny models."""
     chosen = {
         "model_dir": models,

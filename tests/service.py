@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import httpx2
 
@@ -90,7 +91,7 @@ class Service(Program):
 
 @contextmanager
 def launched(
-    arguments: Sequence[str], environment: Mapping[str, str] | None = None, **settings: object
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, **settings: Any
 ) -> Iterator[Program]:
     """``heliograph`` with these arguments, ended at the end.
 
@@ -125,7 +126,7 @@ def start_service(
     patience: float = PATIENCE_SECONDS,
     removes_backgrounds: bool = False,
     command: str = "serve",
-    **settings: object,
+    **settings: Any,
 ) -> Iterator[Service]:
     """Starts ``serve`` or ``gateway`` on a free port, waits until ``until`` is answered, and stops it at the end.
 

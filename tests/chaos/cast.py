@@ -1,4 +1,4 @@
-"""The processes of one play: a server, two proxies in front of it, a gateway and workers. Whoever dies comes back."""
+"""The processes of one play: a server, a gateway, workers, and proxies between them. Whoever dies comes back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from fault_proxy import FaultProxy, fault_proxy
 from queue_servers import QueueServer, queue_server
 from service import wait_for
 
+QUEUE = "chaos"
 STOP_SECONDS = 45.0
 KILLED = (-signal.SIGKILL, -signal.SIGFPE)
 TOO_EARLY = -signal.SIGTERM
@@ -80,15 +81,16 @@ class Cast:
     """All of them, and where they are found."""
 
     server: QueueServer
-    proxies: tuple[FaultProxy, ...]
+    proxies: Mapping[str, FaultProxy]
     gateway: Actor
     workers: tuple[Actor, ...]
-    port: int
+    folder: Path | None
+    """Where payloads and results lie, if not on the server."""
 
     @property
     def url(self) -> str:
-        """The gateway's address, the same in each of its lives."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where clients find the gateway in each of its lives, through a proxy."""
+        return f"http://127.0.0.1:{self.proxies['clients'].port}"
 
     @property
     def actors(self) -> tuple[Actor, ...]:
@@ -107,37 +109,36 @@ class Cast:
 
 @contextmanager
 def cast(name: str, folder: Path, *, workers: int, **settings: object) -> Iterator[Cast]:
-    """Everybody on a server of this name. The gateway and half of the workers reach it through a proxy each."""
-    with queue_server(name) as server, _proxies(server) as proxies:
-        port = _free_port()
-        urls = [proxies[1].url if number % 2 else server.url for number in range(workers)]
-        gateway = _actor("gateway", ("gateway", "--port", str(port)), folder, proxies[0].url, settings)
+    """Everybody on a server of this name. Clients, the gateway and half of the workers go through a proxy each."""
+    port = _free_port()
+    with ExitStack() as stack:
+        server = stack.enter_context(queue_server(name))
+        targets: Mapping[str, str | int] = {
+            "clients": port,
+            "gateway": f"{server.folder}/socket",
+            "workers": f"{server.folder}/socket",
+        }
+        proxies = {who: stack.enter_context(fault_proxy(target)) for who, target in targets.items()}
+        urls = [proxies["workers"].url if number % 2 else server.url for number in range(workers)]
+        arguments = ("gateway", "--port", str(port))
+        gateway = _actor("gateway", arguments, folder, proxies["gateway"].url, settings)
         others = tuple(
             _actor(f"worker-{number}", ("worker",), folder, url, settings) for number, url in enumerate(urls)
         )
-        play = Cast(server, proxies, gateway, others, port)
-        try:
-            for actor in play.actors:
-                actor.start()
-            wait_for("the gateway", lambda: "answers at" in gateway.log_file.read_text())
-            yield play
-        finally:
-            for actor in play.actors:
-                actor.end()
-
-
-@contextmanager
-def _proxies(server: QueueServer) -> Iterator[tuple[FaultProxy, ...]]:
-    path = f"{server.folder}/socket"
-    with fault_proxy(path) as first, fault_proxy(path) as second:
-        yield first, second
+        blobs = settings.get("blob_dir")
+        play = Cast(server, proxies, gateway, others, blobs if isinstance(blobs, Path) else None)
+        for actor in play.actors:
+            stack.callback(actor.end)
+            actor.start()
+        wait_for("the gateway", lambda: "answers at" in gateway.log_file.read_text())
+        yield play
 
 
 def _actor(
     role: str, arguments: tuple[str, ...], folder: Path, url: str, settings: Mapping[str, object]
 ) -> Actor:
     own = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
-    chosen = {"redis_url": url, "worker_name": role, "threads": 1, **settings}
+    chosen = {"redis_url": url, "worker_name": role, "queue": QUEUE, "threads": 1, **settings}
     named = {f"HELIOGRAPH_{name.upper()}": str(value) for name, value in chosen.items()}
     log_file = folder / f"{role}.log"
     log_file.touch()

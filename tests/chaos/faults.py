@@ -81,12 +81,11 @@ class Fate:
 
     def a_proxy(self) -> tuple[str, FaultProxy] | None:
         """One without a wound."""
-        proxies = {f"proxy-{place}": proxy for place, proxy in enumerate(self.cast.proxies)}
-        names = self.spared(list(proxies))
+        names = self.spared(list(self.cast.proxies))
         if not names:
             return None
         name = self.chance.choice(names)
-        return name, proxies[name]
+        return name, self.cast.proxies[name]
 
 
 def _signalled(what: str, number: signal.Signals, seconds: tuple[float, float]) -> Fault:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chaos.cast import Cast
+from chaos.cast import QUEUE, Cast
 from chaos.chance import Chance
 from chaos.clients import Asker, Client, Ledger, Sort, Submitter, Watcher
 from chaos.faults import Fate
@@ -55,20 +55,23 @@ class Play:
     ledger: Ledger
     witness: Witness
     fate: Fate
+    seconds_to_send: float = 0.0
     seconds_to_settle: float = 0.0
 
 
 def perform(cast: Cast, plot: Plot, *, lease_seconds: float) -> Play:
     """Plays until everything has settled with no fault left."""
     chance = Chance(plot.seed)
-    play = Play(cast, plot, Ledger(), Witness(cast.server), Fate(cast, chance, lease_seconds))
+    play = Play(cast, plot, Ledger(), Witness(cast.server, QUEUE), Fate(cast, chance, lease_seconds))
     play.witness.start()
     ends = threading.Event()
     submitters = _submitters(play, chance, ends)
     others = [kind(cast.url, play.ledger, Chance(chance.random()), ends) for kind in (Watcher, Asker)]
     for client in (*submitters, *others):
         client.start()
+    begun = time.monotonic()
     _torment(play, submitters)
+    play.seconds_to_send = time.monotonic() - begun
     play.fate.heal(everything=True)
     ends.set()
     healed = time.monotonic()
@@ -81,7 +84,7 @@ def perform(cast: Cast, plot: Plot, *, lease_seconds: float) -> Play:
 def _submitters(play: Play, chance: Chance, ends: threading.Event) -> Sequence[Client]:
     plot = play.plot
     sorts = [Sort.BROKEN if chance.random() < 0.02 else Sort.GOOD for _ in range(plot.jobs)]
-    for place in chance.sample(range(plot.jobs), plot.poisons if CAN_KILL else 0):
+    for place in chance.sample(range(plot.jobs // 3), plot.poisons if CAN_KILL else 0):
         sorts[place] = Sort.POISON
     every = list(zip(sorts, range(plot.jobs), strict=True))
     return [
@@ -146,7 +149,7 @@ def asked(cast: Cast, question: Callable[[RedisDesk], Awaitable[T]]) -> T:
     """What the queue's desk answers, with no proxy in between."""
 
     async def ask() -> T:
-        desk = RedisDesk(RedisServer(cast.server.url, "default"), QueueRules())
+        desk = RedisDesk(RedisServer(cast.server.url, QUEUE), QueueRules())
         try:
             return await question(desk)
         finally:

@@ -38,7 +38,7 @@ class Witness:
     """Watches a queue from two threads, directly on its server, through all that happens to it."""
 
     server: QueueServer
-    queue: str = "default"
+    queue: str
     events: dict[str, list[EventKind]] = field(default_factory=lambda: defaultdict(list))
     """What happened to each job, in order."""
     settled_at: list[float] = field(default_factory=list)

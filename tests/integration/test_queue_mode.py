@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -186,7 +187,7 @@ def test_what_cannot_work_ends_with_one_clear_line(
 ) -> None:
     with server.client() as client:
         client.config_set("requirepass", "right")
-    settings = {"redis_url": url.format(server=server.url)} if url else {}
+    settings: dict[str, Any] = {"redis_url": url.format(server=server.url)} if url else {}
     arguments = [command, "--port", "0"] if command == "gateway" else [command]
     with launched(arguments, model_dir=folder, models="colours", **settings) as program:
         assert program.process.wait(20) == 1

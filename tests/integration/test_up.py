@@ -75,7 +75,7 @@ def up(
     store: Path, folder: Path, *arguments: str, is_ready: bool = True, **settings: object
 ) -> Iterator[Deployment]:
     """``heliograph up`` with the tiny models; the queue's server is not left behind whatever happens."""
-    chosen: dict[str, object] = {
+    chosen: dict[str, Any] = {
         "model_dir": store,
         "models": "colours,busy-colours,slow-colours",
         "classification_model": "colours",

@@ -26,10 +26,8 @@ WORKER_MARGIN_SECONDS = 10.0
 
 
 def gateway_command(settings: Settings, fleet_socket: Path) -> Command:
-    """How the gateway is started. It logs no requests unless somebody chose a level: they would drown all else."""
-    level = settings.log_level if "log_level" in settings.model_fields_set else LogLevel.WARNING
+    """How the gateway is started."""
     own = {
-        "HELIOGRAPH_LOG_LEVEL": level.value,
         "HELIOGRAPH_HOST": settings.host,
         "HELIOGRAPH_PORT": str(settings.port),
         "HELIOGRAPH_FLEET_SOCKET": str(fleet_socket),
@@ -67,7 +65,10 @@ def _environment(settings: Settings) -> dict[str, str]:
     if settings.redis_url is None:
         raise RuntimeError("This is a bug: there is no server yet.")
     is_json = settings.log_format is LogFormat.JSON
+    # A line for each request and job would drown what happens to the fleet, unless somebody wants them.
+    level = settings.log_level if "log_level" in settings.model_fields_set else LogLevel.WARNING
     return {
+        "HELIOGRAPH_LOG_LEVEL": level.value,
         "HELIOGRAPH_REDIS_URL": settings.redis_url.get_secret_value(),
         "HELIOGRAPH_PARENT_PID": str(os.getpid()),
         "HELIOGRAPH_LOG_FORMAT": (LogFormat.JSON if is_json else LogFormat.PLAIN).value,

@@ -73,8 +73,19 @@ class OffloadingDesk:
         """
         names = [payload_of(job.id) for job in group.jobs if self._shelf.keeps(job.payload)]
         framed = await self._framed(group, names)
+        import logging, sys
+        log=logging.getLogger("heliograph.queue")
+        log.warning("ENQ", extra={"n":len(names),"g":group.id})
         try:
             stored = await self._desk.enqueue(framed)
+        except BaseException as e:
+            log.warning("ENQFAIL", extra={"n":len(names),"e":repr(e),"g":group.id})
+            if not isinstance(e,(errors.QueueFull, errors.IdempotencyConflict)): raise
+            k = await self._desk.group(group.id)
+            log.warning("ENQKNOWN", extra={"k":repr(k)[:100],"g":group.id})
+            await self._drop_refused(group, names)
+            raise
+        try: pass
         except (errors.QueueFull, errors.IdempotencyConflict):
             await self._drop_refused(group, names)
             raise

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from heliograph.core import errors
+from heliograph.core.jobs import QueueCounts
 from heliograph.core.models import InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.ports import ModelFile, ModelStatus, Progress
 from heliograph.core.predictions import CutoutOptions, Timings
+from heliograph.core.workers import WorkerInfo
 
 LABELS = ("one", "two", "three")
 VARIANT = VariantSpec(precision="fp32", file="none.onnx", sha256="", size_bytes=0)
@@ -103,6 +105,9 @@ class Tally:
 
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         self.loaded.append(model)
+
+    def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
+        raise AssertionError("use cases of pictures know no queue")
 
     def render(self) -> tuple[bytes, str]:
         return b"", ""

@@ -232,6 +232,17 @@ async def test_pictures_and_results_go_when_nobody_needs_them(trial: OffloadedTr
     assert await trial.desk.result(ids[0]) is None
 
 
+async def test_many_results_that_were_handed_out_go_together(trial: OffloadedTrial, files: Files) -> None:
+    ids = await enqueued(trial, 3)
+    for assignment in await begun(trial):
+        await finish(trial, assignment)
+    for job_id in ids[:2]:
+        assert await trial.desk.result(job_id) == RESULT
+    await trial.desk.forget(ids)
+    assert len(files()) == 1  # nobody has asked for it here
+    assert await trial.sweep() == 1
+
+
 async def test_a_dead_jobs_picture_is_kept_until_its_owner_has_seen_it(
     trial: OffloadedTrial, files: Files
 ) -> None:

@@ -17,9 +17,10 @@ from heliograph.core.models import Task
 from heliograph.core.ports import EngineOptions, ModelFile
 from heliograph.core.predictions import LabelledPicture
 from heliograph.serving.admission import PixelBudget
+from heliograph.serving.model_table import ModelState
 from heliograph.serving.pipeline import Workshop
-from heliograph.serving.predict import NamedPicture, Predictor
-from heliograph.serving.served import ModelState, ServedModels, ServingRules
+from heliograph.serving.predict import LocalPredictor, NamedPicture
+from heliograph.serving.served import ServedModels, ServingRules
 from heliograph.serving.threads import WorkerThreads
 from unit.serving.parts import DictStore, NumberImaging, Tally, model_spec
 
@@ -77,12 +78,12 @@ async def test_models_load_in_their_order_and_requests_wait_for_theirs() -> None
     load = Loader()
     async with serving(load) as models:
         assert not models.settled
-        waiting = asyncio.create_task(models.find("second", None).ready(10))
+        waiting = asyncio.create_task(models.loaded(models.find("second", None), 10))
         await asyncio.sleep(0)
         assert not waiting.done()
         load.gate.set()
         assert (await waiting).plan.precision == "fp32"
-        await models.find("remover", None).ready(10)
+        await models.loaded(models.find("remover", None), 10)
         assert load.order == list(NAMES)
         assert models.ready
     assert len(load.engines) == 3
@@ -93,7 +94,7 @@ async def test_who_waits_too_long_for_a_model_hears_of_it() -> None:
     async with serving(Loader()) as models:
         for patience in (0.01, 0, -1):
             with pytest.raises(errors.DeadlineExceeded, match="loading"):
-                await models.find("first", None).ready(patience)
+                await models.loaded(models.find("first", None), patience)
 
 
 async def test_a_model_that_does_not_come_does_not_stop_the_next() -> None:
@@ -101,13 +102,13 @@ async def test_a_model_that_does_not_come_does_not_stop_the_next() -> None:
     load = Loader({"second": ValueError("odd graph")})
     load.gate.set()
     async with serving(load, store=DictStore(SPECS, {"first": missing})) as models:
-        await models.find("remover", None).ready(10)
+        await models.loaded(models.find("remover", None), 10)
         assert models.ready
         with pytest.raises(errors.ModelUnavailable, match=r"Run this command\.") as refusal:
-            await models.find("first", None).ready(10)
+            await models.loaded(models.find("first", None), 10)
         assert refusal.value is not missing
         with pytest.raises(errors.ModelInvalid, match="odd graph"):
-            await models.find("second", None).ready(10)
+            await models.loaded(models.find("second", None), 10)
         assert [model.state for model in models] == [
             ModelState.UNAVAILABLE,
             ModelState.UNAVAILABLE,
@@ -120,7 +121,7 @@ async def test_without_any_model_it_is_settled_and_not_ready() -> None:
     load.gate.set()
     async with serving(load, ["first"]) as models:
         with pytest.raises(errors.ModelInvalid):
-            await models.find("first", None).ready(10)
+            await models.loaded(models.find("first", None), 10)
         assert (models.settled, models.ready) == (True, False)
 
 
@@ -138,7 +139,7 @@ async def test_names_defaults_and_tasks() -> None:
         with pytest.raises(errors.ModelTaskMismatch):
             models.find("remover", Task.CLASSIFICATION)
         load.gate.set()
-        await models.find("remover", None).ready(10)
+        await models.loaded(models.find("remover", None), 10)
         assert models.find("first-fp32", None).reference == "first"
 
 
@@ -152,7 +153,7 @@ async def test_one_bad_picture_harms_no_other() -> None:
     load = Loader()
     load.gate.set()
     async with serving(load) as models:
-        predictor = Predictor(models, timeout_seconds=10, clock=time.monotonic)
+        predictor = LocalPredictor(models, timeout_seconds=10, clock=time.monotonic)
         pictures = [
             NamedPicture(name=str(n), data=data) for n, data in enumerate([b"1", b"junk", b"13", b"2"] * 5)
         ]

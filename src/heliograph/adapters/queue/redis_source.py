@@ -43,8 +43,8 @@ class RedisSource:
     ) -> Sequence[Delivery]:
         """Up to ``count`` new jobs, of the preferred priority first.
 
-        Looks first, and waits for one if there are none. After a wait that was one it waits at once: where jobs come one
-        by one, a look finds nothing, and costs as much as the rest.
+        Looks first, and waits for one if there are none. After a long wait it waits again at once: where jobs come
+        one by one, a look finds nothing, and costs as much as the rest.
         """
         second = Priority.BULK if prefer is Priority.INTERACTIVE else Priority.INTERACTIVE
         is_quiet, self._is_quiet = self._is_quiet and wait_seconds > 0, False
