@@ -157,7 +157,7 @@ def _nothing_is_left(play: Play, http: httpx2.Client, jobs: Mapping[str, dict[st
         assert http.delete(f"/v1/jobs/{job.id}").status_code == 200
     assert counts_of(play.cast).stored_bytes == 0
     folder = play.cast.folder
-    assert folder is None or len(blob_files(folder)) < 100
+    if folder is not None:
         left = len(blob_files(folder))
         asked(play.cast, lambda desk: _sweep(desk, folder))
         assert blob_files(folder) == []

@@ -13,6 +13,7 @@ from heliograph.adapters.queue import redis_server
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.core import errors
 from heliograph.core.jobs import JobProblem, JobState, Outcome, Priority, Verdict
+from heliograph.core.workers import WorkerInfo, WorkerState
 from queue_servers import QueueServer, queue_server
 from queue_trials import (
     RESULT,
@@ -73,6 +74,25 @@ async def test_a_full_server_refuses_new_jobs_and_lets_all_others_end(trial: Red
     await trial.later(7200)
     fill(trial)
     assert await trial.desk.expire() == 7
+
+
+async def test_a_full_server_tells_what_it_has(trial: RedisTrial) -> None:
+    group = await trial.desk.enqueue(new_group(2))
+    (done,) = await begun(trial, "a", count=1)
+    await finish(trial, done, "a")
+    info = WorkerInfo(name="a", state=WorkerState.READY, host="here", pid=1)
+    await trial.source.beat(info)
+    job_ids, done_id = group.job_ids, done.delivery.job_id
+    fill(trial)
+    assert await trial.desk.result(done_id) == RESULT
+    known = await trial.desk.group(group.id)
+    assert known is not None
+    assert known.job_ids == job_ids
+    assert [job.id for job in await trial.desk.group_jobs(group.id)] == list(job_ids)
+    assert [job.id for job in (await trial.desk.jobs("me")).jobs] == list(reversed(job_ids))
+    assert [worker.name for worker in await trial.desk.workers()] == ["a"]
+    assert (await trial.desk.events("0-0")).events
+    await trial.source.release("a")
 
 
 async def test_a_full_server_stores_nothing_of_a_request(trial: RedisTrial) -> None:

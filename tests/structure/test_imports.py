@@ -32,3 +32,9 @@ def test_what_starts_quickly_imports_little(statement: str) -> None:
 def test_serving_does_without_fastapi_onnx_and_training() -> None:
     statement = "import heliograph.bootstrap.serve, heliograph.api.app, heliograph.api.server"
     assert not imported_by(statement) & {"fastapi", "onnx", "keras", "tensorflow", "openvino"}
+
+
+def test_a_worker_has_no_web_framework_and_serving_no_client_of_a_queue() -> None:
+    web = {"starlette", "fastapi", "uvicorn", "httptools", "python_multipart"}
+    assert not imported_by("import heliograph.bootstrap.worker") & web
+    assert "redis" not in imported_by("import heliograph.bootstrap.serve")

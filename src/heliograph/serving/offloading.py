@@ -73,19 +73,8 @@ class OffloadingDesk:
         """
         names = [payload_of(job.id) for job in group.jobs if self._shelf.keeps(job.payload)]
         framed = await self._framed(group, names)
-        import logging, sys
-        log=logging.getLogger("heliograph.queue")
-        log.warning("ENQ", extra={"n":len(names),"g":group.id})
         try:
             stored = await self._desk.enqueue(framed)
-        except BaseException as e:
-            log.warning("ENQFAIL", extra={"n":len(names),"e":repr(e),"g":group.id})
-            if not isinstance(e,(errors.QueueFull, errors.IdempotencyConflict)): raise
-            k = await self._desk.group(group.id)
-            log.warning("ENQKNOWN", extra={"k":repr(k)[:100],"g":group.id})
-            await self._drop_refused(group, names)
-            raise
-        try: pass
         except (errors.QueueFull, errors.IdempotencyConflict):
             await self._drop_refused(group, names)
             raise
@@ -115,7 +104,7 @@ class OffloadingDesk:
         A call is sent again when its answer is lost; of one that was heard the first time only, it may be told that
         the server was full the second time.
         """
-        with suppress(errors.QueueUnavailable):
+        with suppress(errors.CapacityError):
             if names and await self._desk.group(group.id) is None:
                 await self._shelf.drop(names)
 
@@ -236,7 +225,7 @@ class OffloadingSource:
             found = await self._shelf.fetch([(payload_of(a.delivery.job_id), a.payload) for a in begun])
             await self._raise_if_unusable(found)
         except (asyncio.CancelledError, errors.BlobStoreUnavailable):
-            with suppress(errors.QueueUnavailable):  # then they come back when their leases are over
+            with suppress(errors.CapacityError):  # then they come back when their leases are over
                 await self._source.hand_back(worker, begun)
             raise
         whole: list[Assignment] = []

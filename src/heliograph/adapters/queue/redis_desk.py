@@ -87,13 +87,13 @@ class RedisDesk:
 
     async def result(self, job_id: str) -> JobResult | None:
         """What a job that is done answered."""
-        (media, facts, size), data = await self._server.together(
+        data, (media, facts, size) = await self._server.together(
             [
-                ("HMGET", self._keys.of("job", job_id), "media", "facts", "result_size"),
                 ("GET", self._keys.of("result", job_id)),
+                ("HMGET", self._keys.of("job", job_id), "media", "facts", "result_size"),
             ]
         )
-        if data is None:
+        if data is None or size is None:
             return None
         elsewhere = int(size) - len(data)
         return JobResult(data=data, media_type=text(media), facts=text(facts), kept_elsewhere=elsewhere)
@@ -186,8 +186,11 @@ class RedisDesk:
             ]
         )
         now_ms = 1000 * seconds + micros // 1000
-        seen = [*zip(beats[::2], beats[1::2], strict=True), *zip(lost[::2], lost[1::2], strict=True)]
-        workers = (worker_of(text(name), heartbeats[name], int(at), now_ms) for name, at in sorted(seen))
+        seen = dict(zip([*beats[::2], *lost[::2]], [*beats[1::2], *lost[1::2]], strict=True))
+        workers = (
+            worker_of(text(name), heartbeats[name], int(seen[name]), now_ms)
+            for name in sorted(seen.keys() & heartbeats.keys())
+        )
         return [worker for worker in workers if worker is not None]
 
     async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:

@@ -65,9 +65,15 @@ class RedisServer:
             return await self._waits.execute_command(*command)
 
     async def together(self, commands: Sequence[Sequence[object]]) -> Sequence[Reply]:
-        """What it answers to commands in one instant, with nothing in between."""
+        """What it answers to commands that only read, in one instant with nothing in between.
+
+        A full Redis refuses that, whatever they do; there they come one after the other.
+        """
         async with _translated():
-            return await self._pipe(commands, in_one_instant=True)
+            try:
+                return await self._pipe(commands, in_one_instant=True)
+            except exceptions.OutOfMemoryError:
+                return await self._pipe(commands)
 
     async def run(self, script: str, *arguments: object) -> Reply:
         """What a script answers. A server that has restarted gets it anew."""
