@@ -77,7 +77,11 @@ manifests: $(DEV_READY) $(KUBERNETES_READY)  ## render manifests/ from the chart
 
 .PHONY: test
 test: setup  ## run the tests
-	@$(BIN)/pytest -q -m "not browser and not cluster and not chaos"
+	@$(BIN)/pytest -q -m "not browser and not cluster and not chaos and not fleet"
+
+.PHONY: test-fleet
+test-fleet: setup  ## run the tests that start whole fleets and kill them, a short chaos included
+	@$(BIN)/pytest -q -m fleet tests/integration tests/chaos
 
 .PHONY: chaos
 chaos: setup  ## 10,000 jobs under kills, stops, restarts and cuts (a quarter of an hour)

@@ -16,6 +16,7 @@ from typing import Any
 
 CHUNK_BYTES = 65_536
 PATIENCE_SECONDS = 10.0
+TURNS = 10
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -83,6 +84,8 @@ class FaultProxy:
             if self._server is not None:
                 self._server.close()
                 self._server = None
+            for _ in range(TURNS):  # until those are there that were being taken just now
+                await asyncio.sleep(0)
             await self._cut()
 
         self._do(refuse())
@@ -128,6 +131,8 @@ class FaultProxy:
         self._connections.add(task)
         ends = [writer]
         try:
+            if self._server is None:
+                raise _Closed
             back_reader, back = await self._connect()
             ends.append(back)
             async with asyncio.TaskGroup() as ways:

@@ -20,6 +20,7 @@ from service import wait_for
 QUEUE = "chaos"
 STOP_SECONDS = 45.0
 KILLED = (-signal.SIGKILL, -signal.SIGFPE)
+LAST_CHARACTERS = 20_000
 TOO_EARLY = -signal.SIGTERM
 """It was told to stop before it had begun to listen to that."""
 
@@ -104,7 +105,13 @@ class Cast:
 
     def logs(self) -> str:
         """What all of them wrote."""
-        return "\n".join(f"--- {actor.role}\n{actor.log_file.read_text()}" for actor in self.actors)
+        return "\n".join(actor.log_file.read_text() for actor in self.actors)
+
+    def last_words(self) -> str:
+        """The end of what each of them wrote."""
+        return "\n".join(
+            f"--- {actor.log_file}\n{actor.log_file.read_text()[-LAST_CHARACTERS:]}" for actor in self.actors
+        )
 
 
 @contextmanager

@@ -41,7 +41,6 @@ class Fate:
 
     cast: Cast
     chance: Chance
-    lease_seconds: float
     wounds: list[Wound] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     server_deaths: list[float] = field(default_factory=list)

@@ -59,10 +59,10 @@ class Play:
     seconds_to_settle: float = 0.0
 
 
-def perform(cast: Cast, plot: Plot, *, lease_seconds: float) -> Play:
+def perform(cast: Cast, plot: Plot) -> Play:
     """Plays until everything has settled with no fault left."""
     chance = Chance(plot.seed)
-    play = Play(cast, plot, Ledger(), Witness(cast.server, QUEUE), Fate(cast, chance, lease_seconds))
+    play = Play(cast, plot, Ledger(), Witness(cast.server, QUEUE), Fate(cast, chance))
     play.witness.start()
     ends = threading.Event()
     submitters = _submitters(play, chance, ends)

@@ -14,9 +14,10 @@ import httpx2
 
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.api.app import create_app
-from heliograph.api.server import HttpServer, ServerRules, listen, serve_until
+from heliograph.api.server import HttpServer, ServerRules, serve_until
 from heliograph.api.services import Services
 from heliograph.bootstrap.parts import clock
+from heliograph.bootstrap.sockets import listen
 from heliograph.core.fleet import Fleet
 from heliograph.core.jobs import JobProblem, JobResult, Outcome
 from heliograph.core.pictures import PictureLimits

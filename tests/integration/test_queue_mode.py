@@ -73,6 +73,7 @@ def test_synchronous_routes_answer_through_the_queue(processes: QueueMode) -> No
     wait_for("the worker to be idle", lambda: ready in gateway.get("/metrics").text)
 
 
+@pytest.mark.fleet
 def test_three_hundred_pictures_while_a_worker_is_killed(processes: QueueMode) -> None:
     first, second = processes.worker(), processes.worker()
     gateway = processes.gateway()
@@ -136,6 +137,7 @@ def test_a_worker_that_sleeps_through_its_lease_does_not_overwrite(processes: Qu
     assert jobs_of(gateway, receipt["group"]) == [job]
 
 
+@pytest.mark.fleet
 def test_a_worker_that_is_told_to_stop_loses_nothing(processes: QueueMode) -> None:
     gateway, first = processes.gateway(), processes.worker()
     receipt = submit(gateway, [(f"{n}.png", PICTURES["red"]) for n in range(100)], model="busy-colours")

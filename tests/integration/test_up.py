@@ -24,6 +24,7 @@ from queue_mode import submit, wait_until_finished
 from queue_servers import queue_server
 from service import Service, launched, wait_for
 
+pytestmark = pytest.mark.fleet
 COLOURS = ("red", "green", "blue")
 PICTURES = [(f"{n}-{COLOURS[n % 3]}.png", colour_picture(COLOURS[n % 3])) for n in range(300)]
 SOME = PICTURES[:90]

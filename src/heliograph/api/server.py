@@ -25,7 +25,6 @@ from starlette.types import ASGIApp
 
 from heliograph.api.connections import Connection
 from heliograph.api.services import Lifecycle
-from heliograph.core import errors
 
 log = logging.getLogger("heliograph.server")
 
@@ -42,28 +41,6 @@ class ServerRules:
     max_connections: int = 4096
     drain_seconds: float = 0.2
     finish_seconds: float = 35.0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        SettingsInvalid: the address cannot be bound; says which and why.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise errors.SettingsInvalid(f"Cannot listen on {host}:{port}: {reason}.") from None
-
-
-def address_of(listener: socket.socket) -> str:
-    """The address of a listening socket as a person types it."""
-    host, port = listener.getsockname()[:2]
-    if host in ("127.0.0.1", "::1", "0.0.0.0", "::"):  # noqa: S104  # ruff takes the comparison for a bind
-        host = "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class HttpServer(uvicorn.Server):

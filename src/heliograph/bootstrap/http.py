@@ -11,10 +11,11 @@ from heliograph import __version__
 from heliograph.api.access import LOOPBACK_HOSTS
 from heliograph.api.app import create_app, create_operations_app
 from heliograph.api.page import page_routes
-from heliograph.api.server import HttpServer, ServerRules, address_of, listen, serve_until
+from heliograph.api.server import HttpServer, ServerRules, serve_until
 from heliograph.api.services import Services
 from heliograph.api.uploads import UploadLimits
 from heliograph.bootstrap.parts import clock, read_keys
+from heliograph.bootstrap.sockets import address_of, listen
 from heliograph.console import STATIC_FOLDER
 from heliograph.core.ports import Imaging, Metrics
 from heliograph.core.queue import JobDesk

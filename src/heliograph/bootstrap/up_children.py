@@ -11,8 +11,8 @@ import httpx2
 
 from heliograph.adapters import machine
 from heliograph.adapters.fleet.children import Command
-from heliograph.api.server import address_of, listen
 from heliograph.bootstrap.http import FINISH_MARGIN_SECONDS
+from heliograph.bootstrap.sockets import address_of, listen
 from heliograph.core import errors
 from heliograph.settings import LogFormat, LogLevel, Settings
 

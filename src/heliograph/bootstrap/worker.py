@@ -12,7 +12,7 @@ from heliograph.bootstrap.consuming import build_worker
 from heliograph.bootstrap.parts import run_until_stopped
 from heliograph.bootstrap.predicting import predicting
 from heliograph.bootstrap.queues import server_queue
-from heliograph.core import errors
+from heliograph.bootstrap.sockets import listen
 from heliograph.settings import Settings
 from heliograph.worker.operations import OperationsServer
 from heliograph.worker.process import Worker
@@ -33,7 +33,7 @@ def run_worker(settings: Settings, name: str | None, announce: Callable[[str], N
     worker_name = name or f"{settings.worker_name}-{secrets.token_hex(2)}"
 
     async def main(stop: asyncio.Event) -> None:
-        listener = _listen(settings)
+        listener = None if settings.ops_port is None else listen(settings.host, settings.ops_port)
         async with server_queue(settings) as queue, predicting(settings) as parts:
             worker = build_worker(settings, parts, queue, worker_name)
             async with _operations(worker, listener, parts.metrics.render):
@@ -42,20 +42,6 @@ def run_worker(settings: Settings, name: str | None, announce: Callable[[str], N
                 await worker.run(stop)
 
     run_until_stopped(main, settings)
-
-
-def _listen(settings: Settings) -> socket.socket | None:
-    """The socket of the operations port, where one is wanted."""
-    if settings.ops_port is None:
-        return None
-    try:
-        family = socket.getaddrinfo(settings.host, settings.ops_port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.ops_port), family=family)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise errors.SettingsInvalid(
-            f"Cannot listen on {settings.host}:{settings.ops_port}: {reason}."
-        ) from None
 
 
 @asynccontextmanager

@@ -72,6 +72,10 @@ class OffloadingDesk:
             BlobStoreUnavailable: the store does not take them; nothing was stored.
         """
         names = [payload_of(job.id) for job in group.jobs if self._shelf.keeps(job.payload)]
+        if (
+            names
+        ):  # while the queue is away nothing is put beside it: clients repeat, and it would fill the store
+            await self._desk.group(group.id)
         framed = await self._framed(group, names)
         try:
             stored = await self._desk.enqueue(framed)

@@ -120,6 +120,19 @@ async def test_what_may_have_been_stored_is_left_to_the_sweep(
     assert files() == []
 
 
+async def test_while_the_queue_is_away_nothing_is_put_beside_it(
+    trial: OffloadedTrial, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(asked: object) -> None:
+        raise errors.QueueUnavailable
+
+    for call in ("group", "enqueue"):
+        monkeypatch.setattr(trial.trial.desk, call, fail)
+    with pytest.raises(errors.QueueUnavailable):
+        await enqueued(trial)
+    assert files() == []
+
+
 async def test_a_store_that_is_away_takes_no_jobs(trial: OffloadedTrial, files: Files) -> None:
     with trial.away():
         with pytest.raises(errors.BlobStoreUnavailable) as caught:
