@@ -192,4 +192,4 @@ def _lines(play: Play, jobs: Mapping[str, dict[str, Any]], innocents: int) -> It
     wrong = sum((spell.ended or 0.0) - spell.begun for spell in witness.spells)
     yield f"  lag looked at {witness.looks} times, wrong for {wrong:.1f} s in {len(witness.spells)} spells"
     yield f"  longest time without progress {gap:.1f} s"
-    yield f"  {play.seconds_to_send:.1f} s until all was sent, {play.seconds_to_settle:.1f} s more until all was settled"
+    yield f"  {play.seconds_to_send:.1f} s until all was sent, {play.seconds_to_settle:.1f} s more until it was settled"

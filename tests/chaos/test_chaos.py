@@ -1,6 +1,6 @@
 """Nothing that was accepted is lost, and nothing is answered twice, whatever is killed, stopped, filled or cut.
 
-The short form runs with all tests, the long one with ``make chaos``. ``CHAOS_SEED`` repeats a play, as far as
+The short form runs with ``make test-fleet``, the long one with ``make chaos``. ``CHAOS_SEED`` repeats a play, as far as
 processes let themselves be repeated.
 """
 
@@ -57,18 +57,20 @@ def blobs(tmp_path: Path) -> Path:
 
 
 def a_few_jobs() -> Plot:
-    return Plot(jobs=300, seconds=5, pause_seconds=(0.2, 0.8), poisons=1, seed=new_seed())
+    return Plot(jobs=300, seconds=4, pause_seconds=(0.2, 0.8), poisons=1, seed=new_seed())
 
 
 def ten_thousand_jobs() -> Plot:
     return Plot(jobs=10_000, seconds=200, pause_seconds=(0.3, 2.0), poisons=3, seed=new_seed())
 
 
+@pytest.mark.fleet
 def test_a_few_jobs_on_valkey(tmp_path: Path, models: Path) -> None:
     play_out("valkey", a_few_jobs(), tmp_path, model_dir=models)
 
 
 @needs_redis
+@pytest.mark.fleet
 def test_a_few_jobs_on_redis_and_a_folder(tmp_path: Path, models: Path, blobs: Path) -> None:
     play_out("redis", a_few_jobs(), tmp_path, model_dir=models, blob_dir=blobs)
 
@@ -78,11 +80,15 @@ def test_a_picture_that_kills_its_worker_harms_no_other(tmp_path: Path, models: 
     files = [("image", (f"{number}.png", picture(number))) for number in range(60)]
     files.insert(20, ("image", ("poison.png", POISON)))
     with stage("valkey", tmp_path, workers=2, model_dir=models, lease_seconds=1) as actors:
-        with httpx2.Client(base_url=actors.url, timeout=30) as http:
-            group = http.post("/v1/jobs", files=files, data={"model": FRAGILE}).json()["group"]
-            path = f"/v1/groups/{group}?limit=100"
-            wait_for("the end of all jobs", lambda: actors.revive() or http.get(path).json()["finished"])
-            jobs = http.get(path).json()["jobs"]
+        receipt = httpx2.post(f"{actors.url}/v1/jobs", files=files, data={"model": FRAGILE}, timeout=30)
+        address = f"{actors.url}/v1/groups/{receipt.json()['group']}?limit=100"
+
+        def is_over() -> bool:
+            actors.revive()
+            return bool(httpx2.get(address).json()["finished"])
+
+        wait_for("the end of all jobs", is_over)
+        jobs = httpx2.get(address).json()["jobs"]
     (poison,) = (job for job in jobs if job["name"] == "poison.png")
     assert (poison["state"], poison["attempts"]) == ("dead", 3)
     assert poison["problem"]["code"] == "attempts-exhausted"

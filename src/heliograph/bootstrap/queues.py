@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from heliograph.adapters.blobs.folder import FolderBlobs
@@ -55,8 +55,10 @@ def queue_rules(settings: Settings) -> QueueRules:
 
 
 def memory_queue(settings: Settings) -> Queue:
-    """A queue that ends with the process."""
+    """A queue that ends with the process. It keeps less than a server would, unless the settings say how much."""
     rules = queue_rules(settings)
+    if "max_queued_bytes" not in settings.model_fields_set:
+        rules = replace(rules, max_bytes=settings.max_upload_bytes)
     queue = MemoryQueue(rules, time.time)
     return Queue(desk=MemoryDesk(queue), source=MemorySource(queue), rules=rules)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliograph.core import errors
 from heliograph.core.jobs import Assignment, JobResult
 from heliograph.core.models import Task
 from heliograph.core.ports import Clock
@@ -20,8 +21,22 @@ class Performer:
         self._clock = clock
 
     async def __call__(self, assignment: Assignment) -> JobResult:
-        """The result of a job; errors as `Pipeline.classify`, and `ModelUnknown` for a model that is not served."""
+        """The result of a job.
+
+        Raises:
+            DeadlineExceeded: it has had its time, be it for decoding, waiting or computing.
+            ModelUnknown, ModelUnavailable, ModelInvalid: the model cannot be used here.
+            HeliographError: as `Pipeline.classify`.
+        """
         deadline = self._clock() + self._seconds
+        try:
+            return await self._do(assignment, deadline)
+        except errors.Overloaded:
+            if self._clock() >= deadline:  # not for want of room: it would be as slow the next time
+                raise errors.DeadlineExceeded from None
+            raise
+
+    async def _do(self, assignment: Assignment, deadline: float) -> JobResult:
         picture, wanted = unpack_job(assignment.payload, assignment.parameters)
         model = self._models.find(assignment.model, None)
         pipeline = (await self._models.loaded(model, self._seconds)).pipeline

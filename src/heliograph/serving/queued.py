@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from heliograph.core import errors
-from heliograph.core.jobs import JobResult, JobState, NewGroup, NewJob, Priority
+from heliograph.core.jobs import Job, JobResult, JobState, NewGroup, NewJob, Priority
 from heliograph.core.ports import Clock, Imaging
 from heliograph.core.predictions import CutoutOptions, EncodedPicture, LabelledPicture
 from heliograph.core.queue import JobDesk
@@ -94,10 +94,6 @@ class QueuePredictor(Predictor):
         self, model: ServedModel, picture: NamedPicture, wanted: Wanted, deadline: float
     ) -> JobResult:
         model.check_available()
-        if len(picture.data) > SMALL_BYTES:
-            await self._threads.run(lambda: self._inspect(picture.data, wanted))
-        else:
-            self._inspect(picture.data, wanted)  # takes less time than a way to a thread and back
         payload, parameters = pack_job(model.spec.task, picture.data, wanted)
         job = NewJob(
             id=new_id(), name=picture.name, model=model.reference, payload=payload, parameters=parameters
@@ -108,11 +104,12 @@ class QueuePredictor(Predictor):
         with self._replies.expect(job.id) as expected:
             try:
                 async with asyncio.timeout(self.seconds_until(deadline)):
+                    await self._look(picture.data, wanted)
                     await self._desk.enqueue(group)
                     result = await self._answer(job.id, expected)
             except TimeoutError:
                 raise await self._give_up(job.id) from None
-            except (asyncio.CancelledError, errors.QueueUnavailable):
+            except (asyncio.CancelledError, errors.CapacityError):
                 self._tidy(self._desk.cancel(job.id))
                 raise
             except errors.HeliographError:
@@ -120,6 +117,12 @@ class QueuePredictor(Predictor):
                 raise
         self._forget(job.id)
         return result
+
+    async def _look(self, picture: bytes, wanted: Wanted) -> None:
+        if len(picture) > SMALL_BYTES:
+            await self._threads.run(lambda: self._inspect(picture, wanted))
+        else:
+            self._inspect(picture, wanted)  # takes less time than a way to a thread and back
 
     def _inspect(self, picture: bytes, wanted: Wanted) -> None:
         """Refuses what a worker would refuse by its header, before it costs the queue anything."""
@@ -129,35 +132,33 @@ class QueuePredictor(Predictor):
 
     async def _answer(self, job_id: str, expected: Expectation) -> JobResult:
         """The result, however long it takes and whatever happens to the queue's server."""
+        looks_at_done = 0
         while True:
             await expected.wait(LOOK_SECONDS)
             if expected.result is not None:
                 return expected.result
-            with suppress(errors.QueueUnavailable):
+            problem: errors.HeliographError | None = None
+            with suppress(errors.CapacityError):
                 result = await self._desk.result(job_id)
                 if result is not None:
                     return result
-                await self._check(job_id)
-            if expected.is_over:  # the server failed just now
+                job = await self._desk.job(job_id)
+                looks_at_done += job is not None and job.state is JobState.DONE
+                problem = _problem_of(job, is_result_gone=looks_at_done > 1)
+            if problem is not None:
+                raise problem
+            if expected.is_over:  # the server failed just now, or has not got so far
                 await asyncio.sleep(LOOK_SECONDS / 10)
-
-    async def _check(self, job_id: str) -> None:
-        """Raises why a job will have no result, if it is final."""
-        job = await self._desk.job(job_id)
-        if job is None:
-            raise errors.PayloadLost("The queue's server has lost the job.")
-        if job.problem is not None:
-            raise errors.by_code(job.problem.code, job.problem.message)
-        if job.state is JobState.CANCELLED:
-            raise errors.JobCancelled
 
     async def _give_up(self, job_id: str) -> errors.HeliographError:
         """What to say when time is up: too slow if a worker was at it, else there was too much before it."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 job = await self._desk.cancel(job_id)
-        except (TimeoutError, errors.QueueUnavailable):
+        except (TimeoutError, errors.CapacityError):
             return errors.QueueUnavailable("The queue's server did not answer in time.")
+        if job is not None and job.state is not JobState.CANCELLED:  # it became final just now
+            self._forget(job_id)
         if job is None or job.started_at is None:
             return errors.Overloaded(NO_WORKER, retry_after_seconds=5.0)
         return errors.DeadlineExceeded()
@@ -192,5 +193,16 @@ def new_id() -> str:
 
 
 async def _quietly(action: Coroutine[Any, Any, object]) -> None:
-    with suppress(errors.QueueUnavailable):
+    with suppress(errors.CapacityError):
         await action
+
+
+def _problem_of(job: Job | None, *, is_result_gone: bool) -> errors.HeliographError | None:
+    """Why a job will have no result, if it will have none."""
+    if job is None:
+        return errors.PayloadLost("The queue's server has lost the job.")
+    if job.problem is not None:
+        return errors.by_code(job.problem.code, job.problem.message)
+    if job.state is JobState.CANCELLED:
+        return errors.JobCancelled()
+    return errors.ResultExpired() if job.is_expired or is_result_gone else None

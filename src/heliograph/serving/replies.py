@@ -68,7 +68,7 @@ class Replies:
         while True:
             try:
                 finished = await self._desk.finished(self.gateway, wait_seconds=WAIT_SECONDS)
-            except errors.QueueUnavailable as error:
+            except errors.CapacityError as error:
                 log.warning("answers cannot be heard", extra={"reason": error.message})
                 await asyncio.sleep(pause)
                 pause = min(RETRY_SECONDS[1], 2 * pause)

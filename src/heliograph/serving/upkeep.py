@@ -19,8 +19,6 @@ LOOK_SECONDS = 1.0
 EXPIRE_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
 EXPIRE_AT_ONCE = 200
-EXPIRE_CALLS = 20
-"""Calls in a row at most: other things want to be done too."""
 SCRAPE_SECONDS = 1.5
 
 OnWorkers: TypeAlias = Callable[[Sequence[WorkerInfo]], None]
@@ -69,9 +67,8 @@ async def expire(desk: JobDesk) -> None:
     """Removes what is over, until it is cancelled, through failures of the queue."""
     while True:
         try:
-            for _ in range(EXPIRE_CALLS):
-                if await desk.expire(limit=EXPIRE_AT_ONCE) < EXPIRE_AT_ONCE:
-                    break
+            while await desk.expire(limit=EXPIRE_AT_ONCE) >= EXPIRE_AT_ONCE:
+                pass
         except errors.CapacityError as error:
             log.debug("nothing can expire", extra={"reason": error.message})
         await asyncio.sleep(EXPIRE_SECONDS)

@@ -27,8 +27,10 @@ class Connection:
         self.is_up = True
 
     def failed(self, error: errors.CapacityError) -> None:
-        """It did not; told once."""
-        if self.is_up and isinstance(error, errors.QueueUnavailable):
+        """It did not, which is told once; or it refused, or what belongs to it did."""
+        if not isinstance(error, errors.QueueUnavailable):
+            log.warning(error.title, extra={"worker": self._worker, "reason": error.message})
+        elif self.is_up:
             log.warning("queue away", extra={"worker": self._worker, "reason": error.message})
             self.is_up = False
 

@@ -30,11 +30,15 @@ Perform: TypeAlias = Callable[[Assignment], Awaitable[JobResult]]
 """Does a job; raises Heliograph's errors."""
 
 AT_FAULT = (errors.PictureError, errors.RequestError, errors.ModelTaskMismatch)
-"""The input is at fault: the same bytes will never succeed. A `CapacityError` gives the job back instead, without
-counting the attempt; any other error counts it."""
+"""The input is at fault: the same bytes will never succeed."""
+NOT_HERE = (errors.CapacityError, errors.ModelError)
+"""Nothing was tried: there is no room, or the model is not here. The job goes back, and the attempt does not count;
+any other error counts it."""
 WAIT_SECONDS = 5.0
 RECLAIMS_AT_ONCE = 16
 BULK_FIRST_EVERY = 8
+TIMER_SECONDS = 0.001
+"""How early a timer may fire."""
 CHANCE = random.SystemRandom()
 
 
@@ -85,9 +89,9 @@ class Consumer:
         self._holding = Holding(clock, on_change)
         self._capacity = Capacity(seconds=rules.held_seconds, low=rules.min_held, high=rules.max_held)
         self._connection = Connection(name)
-        self._outcomes = OutcomeBox(name, source, self._connection, self._settle)
+        self._outcomes = OutcomeBox(name, source, self._connection, self._settle, clock=clock)
         self._reads = 0
-        self._next_reclaim = 0.0
+        self._next_reclaim = self._rest_until = 0.0
         self._alone_next = True
         self._stopping = False
         self._reading: asyncio.Future[Sequence[Delivery]] | None = None
@@ -132,6 +136,9 @@ class Consumer:
             await self._do_alone(aside[0])
             return
         self._alone_next = True
+        if (rest := self._rest_until - self._clock()) > TIMER_SECONDS:
+            await self._holding.fewer(rest)
+            return
         room = self._capacity.jobs - len(self._holding.begun)
         if room <= 0:
             await self._holding.fewer(WAIT_SECONDS)
@@ -204,12 +211,20 @@ class Consumer:
 
     async def _give_up(self, assignment: Assignment, error: Exception) -> None:
         """The attempt came to nothing; it is counted unless nothing was tried. Without the queue, the lease ends it."""
-        with suppress(errors.CapacityError):
-            if isinstance(error, errors.CapacityError):
+        try:
+            if isinstance(error, NOT_HERE):
+                # Others first: it would only come back, at once and again and again.
+                self._rest_until = self._next_reclaim = self._clock() + self._rules.reclaim_seconds
+                log.warning("job handed back", extra={**_facts(assignment), "reason": error.message})
                 await self._source.hand_back(self._name, [assignment])
             else:
                 await self._source.retry(self._name, assignment, self._problem(assignment, error))
-        self._holding.drop(assignment)
+        except errors.CapacityError as failure:
+            self._connection.failed(failure)
+        except Exception:
+            log.exception("This is a bug.", extra=_facts(assignment))
+        finally:
+            self._holding.drop(assignment)
 
     def _problem(self, assignment: Assignment, error: Exception) -> JobProblem:
         facts = _facts(assignment)
@@ -248,7 +263,7 @@ class Consumer:
         held = list(self._holding)
         verdicts = await self._source.renew(self._name, held)
         for one, verdict in zip(held, verdicts, strict=True):
-            if verdict is not Verdict.MINE and not self._outcomes.has(one):
+            if verdict is not Verdict.MINE and one in self._holding and not self._outcomes.has(one):
                 log.warning("job dropped", extra={**_facts(one), "reason": verdict.value})
                 self._holding.drop(one)
 

@@ -71,6 +71,10 @@ class Holding:
         """All of them, for their leases to be renewed."""
         return iter([*self.aside, *self.begun])
 
+    def __contains__(self, one: Delivery | Assignment) -> bool:
+        """Whether a job is in hand still."""
+        return one.job_id in self._aside if isinstance(one, Delivery) else one.token in self._begun
+
     def put_aside(self, deliveries: Sequence[Delivery]) -> None:
         """Keeps jobs for later."""
         self._aside |= {one.job_id: one for one in deliveries}

@@ -33,8 +33,6 @@ class Worker:
             beating = tasks.create_task(self._heart.beat())
             watching = tasks.create_task(self._note_stop(stop))
             if await self._can_begin(stop):
-                self._heart.is_starting = False
-                self._heart.note_change()
                 await self._consumer.run(stop)
             beating.cancel()
             watching.cancel()
@@ -47,6 +45,8 @@ class Worker:
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({settled, stopping}, return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
+        self._heart.is_starting = False
+        self._heart.note_change()
         if not stop.is_set() and not self._models.ready:
             log.error("no model can be served: taking no jobs", extra={"worker": self.name})
             await stopping

@@ -114,11 +114,13 @@ class Engine:
     def __init__(self, seconds: float = 0.1) -> None:
         self.seconds = seconds
         self.done: list[str] = []
+        self.begun = 0
         self.together: dict[str, set[str]] = {}
         self._now: list[str] = []
 
     async def __call__(self, assignment: Assignment) -> JobResult:
         name = assignment.name
+        self.begun += 1
         self._now.append(name)
         for other in self._now:
             self.together.setdefault(other, set()).update(set(self._now) - {other})
@@ -128,6 +130,8 @@ class Engine:
                 raise errors.PictureBroken("It is broken.")
             if name.startswith("busy"):
                 raise errors.Overloaded
+            if name.startswith("unknown"):
+                raise errors.ModelUnavailable("Its weights are not here.")
             if name.startswith("engine"):
                 raise errors.EngineFailed("It failed.")
             if name.startswith("bug"):
@@ -140,9 +144,10 @@ class Engine:
 
 
 class Away(MemorySource):
-    """A queue whose server can go away."""
+    """A queue whose server can go away, and that never takes the outcome of one job."""
 
     is_away = False
+    refuses = ""
 
     async def read(
         self, worker: str, *, count: int, prefer: Priority = Priority.INTERACTIVE, wait_seconds: float = 0.0
@@ -164,6 +169,8 @@ class Away(MemorySource):
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         self._check()
+        if any(outcome.assignment.name == self.refuses for outcome in outcomes):
+            raise errors.BlobStoreUnavailable("It is too large.")
         return await super().finish(worker, outcomes)
 
     def _check(self) -> None:

@@ -9,7 +9,7 @@ from functools import wraps
 from heliograph.core.jobs import Assignment, JobResult, JobState, Priority
 from heliograph.worker.consumer import ConsumerRules
 from heliograph.worker.holding import Capacity
-from unit.worker.consumers import Away, Bench, Engine, Running, in_fake_time
+from unit.worker.consumers import RESULT, Away, Bench, Engine, Running, in_fake_time
 
 
 def fake_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -51,14 +51,46 @@ async def test_a_picture_at_fault_fails_at_once_and_an_engine_gets_three_attempt
 
 @fake_time
 async def test_what_could_not_be_tried_goes_back_and_does_not_count() -> None:
-    bench = Bench()
+    bench, engine = Bench(), Engine()
     (busy,) = await bench.add("busy")
-    running = Running(bench.consumer(Engine()))
+    running = Running(bench.consumer(engine))
     await asyncio.sleep(20)
     job = await bench.job(busy)
     await running.stop()
     assert not job.state.is_final
     assert job.attempts <= 1
+    assert 3 <= engine.begun <= 12
+
+
+@fake_time
+async def test_a_worker_without_the_model_costs_no_job_its_life() -> None:
+    bench = Bench()
+    ids = await bench.add(*(f"unknown{n}" for n in range(50)))
+
+    class Good(Engine):
+        async def __call__(self, assignment: Assignment) -> JobResult:
+            await asyncio.sleep(0.1)
+            return RESULT
+
+    workers = [Running(bench.consumer(Good(), "good")), Running(bench.consumer(Engine(), "bad"))]
+    assert set(await bench.until_final(ids, seconds=200)) == {JobState.DONE}
+    for running in workers:
+        await running.stop()
+
+
+@fake_time
+async def test_an_outcome_that_is_never_taken_holds_up_no_other() -> None:
+    bench, engine = Bench(lease_seconds=2), Engine(seconds=0.01)
+    source = Away(bench.queue)
+    source.refuses = "large"
+    (large,) = await bench.add("large")
+    others = await bench.add(*(f"p{n}" for n in range(50)))
+    rules = ConsumerRules(min_held=2, max_held=4, renew_seconds=0.6, reclaim_seconds=0.4)
+    running = Running(bench.consumer(engine, source=source, rules=rules))
+    assert set(await bench.until_final(others, seconds=60)) == {JobState.DONE}
+    assert await bench.until_final([large], seconds=2000) == [JobState.DEAD]
+    await running.stop()
+    assert (await bench.job(large)).attempts == 3
 
 
 @fake_time
