@@ -75,6 +75,7 @@ def test_a_few_jobs_on_redis_and_a_folder(tmp_path: Path, models: Path, blobs: P
     play_out("redis", a_few_jobs(), tmp_path, model_dir=models, blob_dir=blobs)
 
 
+@pytest.mark.fleet
 @pytest.mark.skipif(not CAN_KILL, reason="no picture kills a process on such a processor")
 def test_a_picture_that_kills_its_worker_harms_no_other(tmp_path: Path, models: Path) -> None:
     files = [("image", (f"{number}.png", picture(number))) for number in range(60)]
