@@ -1,14 +1,27 @@
-"""What every queue promises of its bounds: by count and by bytes, wherever the bytes lie."""
+"""What every queue promises of its bounds: by count and by bytes, wherever the bytes lie, and of results as well."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from heliograph.adapters.queue import redis_source
 from heliograph.core import errors
 from heliograph.core.jobs import JobResult, JobState, NewGroup, Outcome, Priority
-from queue_trials import MakeTrial, RedisTrial, begun, dead_job, enqueued, finish, new_group, one_begun
+from queue_trials import (
+    MakeTrial,
+    RedisTrial,
+    Trial,
+    begun,
+    dead_job,
+    enqueued,
+    finish,
+    ids_of,
+    new_group,
+    one_begun,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +57,7 @@ async def test_running_jobs_count_and_settled_ones_make_room(make_trial: MakeTri
 
 
 async def test_bytes_are_bounded_and_results_count(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_bytes=100, bulk_share=1.0)
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0)
     assignment = await one_begun(trial, payload=bytes(100))
     with pytest.raises(errors.QueueFull):
         await enqueued(trial, payload=b"1")
@@ -68,7 +81,7 @@ async def test_bulk_leaves_room_for_those_that_somebody_waits_for(make_trial: Ma
 
 
 async def test_bytes_in_a_blob_store_count_like_others(make_trial: MakeTrial) -> None:
-    trial = make_trial(max_bytes=100, bulk_share=1.0)
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0)
     await trial.desk.enqueue(elsewhere(70))
     with pytest.raises(errors.QueueFull):
         await trial.desk.enqueue(elsewhere(31))
@@ -123,3 +136,86 @@ async def test_a_full_queue_requeues_nothing(make_trial: MakeTrial, priority: Pr
         job = await trial.desk.requeue(job_id)
         assert job is not None
         assert job.state is JobState.QUEUED
+
+
+async def test_a_job_counts_until_its_result_is_gone(make_trial: MakeTrial) -> None:
+    trial = make_trial(max_bytes=30, job_bytes=10, bulk_share=1.0)
+    ids = await enqueued(trial, 2, payload=b"12345")
+    assert (await trial.desk.counts()).stored_bytes == 10
+    with pytest.raises(errors.QueueFull, match="bytes"):
+        await enqueued(trial, payload=b"")
+    await trial.desk.cancel(ids[0])
+    with pytest.raises(errors.QueueFull, match="bytes"):
+        await enqueued(trial, payload=b"123456")
+    await trial.desk.acknowledge(ids[0])
+    await enqueued(trial, payload=b"12345")
+    with pytest.raises(errors.QueueFull, match="bytes"):
+        await enqueued(trial, payload=b"")
+
+
+# Results
+
+
+async def with_result(trial: Trial, size: int) -> str:
+    """The id of a job whose result takes so many bytes."""
+    assignment = await one_begun(trial, "a")
+    answer = JobResult(data=bytes(size), media_type="image/png")
+    assert list(await trial.source.finish("a", [Outcome(assignment=assignment, answer=answer)])) == [True]
+    return assignment.delivery.job_id
+
+
+async def test_bulk_waits_while_results_take_too_much_room(make_trial: MakeTrial) -> None:
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0, results_overrun=0.5)
+    done = await with_result(trial, 60)
+    bulk = await enqueued(trial, 2, payload=b"1")
+    interactive = await enqueued(trial, payload=b"1", priority=Priority.INTERACTIVE)
+    assert ids_of(await trial.source.read("a", count=9, prefer=Priority.BULK)) == list(interactive)
+    assert not await trial.source.read("a", count=9, wait_seconds=0.02)
+    waiting = asyncio.create_task(trial.source.read("a", count=9, wait_seconds=4.0))
+    await asyncio.sleep(0.02)
+    interactive = await enqueued(trial, payload=b"1", priority=Priority.INTERACTIVE)
+    assert ids_of(await waiting) == list(interactive)
+    assert (await trial.undelivered())[Priority.BULK] == 2
+    await trial.desk.acknowledge(done)
+    assert ids_of(await trial.source.read("a", count=9)) == list(bulk)
+
+
+async def test_bulk_that_its_worker_lost_waits_as_well(make_trial: MakeTrial) -> None:
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0, results_overrun=0.5)
+    given = await enqueued(trial, payload=b"1")
+    lost = await enqueued(trial, payload=b"1")
+    interactive = await enqueued(trial, payload=b"1", priority=Priority.INTERACTIVE)
+    _, to_give, _ = await begun(trial, "gone")
+    done = await with_result(trial, 60)
+    await trial.source.hand_back("gone", [to_give])
+    await trial.later(11.0)
+    assert ids_of(await trial.source.reclaim("b", count=9)) == list(interactive)
+    await trial.desk.acknowledge(done)
+    assert ids_of(await trial.source.reclaim("b", count=9)) == [*given, *lost]
+
+
+async def test_bulk_does_not_wait_for_results_where_payloads_take_the_room(make_trial: MakeTrial) -> None:
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0, results_overrun=0.5)
+    await with_result(trial, 20)
+    ids = await enqueued(trial, 2, payload=bytes(30))
+    assert ids_of(await trial.source.read("a", count=1)) == [ids[0]]
+    await trial.later(11.0)
+    assert ids_of(await trial.source.reclaim("b", count=1)) == [ids[0]]
+
+
+async def test_a_worker_to_which_jobs_come_one_by_one_finds_out_that_bulk_waits(
+    make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(max_bytes=100, job_bytes=0, bulk_share=1.0, results_overrun=0.5)
+    for _ in range(2):
+        waiting = asyncio.create_task(trial.source.read("a", count=1, wait_seconds=4.0))
+        await asyncio.sleep(0.02)
+        await enqueued(trial, payload=b"1")
+        (assignment,) = await trial.source.start("a", await waiting)
+    answer = JobResult(data=bytes(60), media_type="image/png")
+    await trial.source.finish("a", [Outcome(assignment=assignment, answer=answer)])
+    ids = await enqueued(trial, payload=b"1")
+    monkeypatch.setattr(redis_source, "LOOK_SECONDS", 0.0)
+    assert not await trial.source.read("a", count=1, wait_seconds=0.02)
+    await trial.desk.acknowledge(assignment.delivery.job_id)
+    assert ids_of(await trial.source.read("a", count=1, wait_seconds=4.0)) == list(ids)

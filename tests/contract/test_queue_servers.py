@@ -12,7 +12,7 @@ import pytest
 from heliograph.adapters.queue import redis_server
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.core import errors
-from heliograph.core.jobs import JobProblem, JobState, Outcome, Priority, Verdict
+from heliograph.core.jobs import JobProblem, JobResult, JobState, Outcome, Priority, Verdict
 from heliograph.core.workers import WorkerInfo, WorkerState
 from queue_servers import QueueServer, queue_server
 from queue_trials import (
@@ -23,6 +23,7 @@ from queue_trials import (
     finish,
     ids_of,
     new_group,
+    one_begun,
 )
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,21 @@ async def test_admission_stops_at_a_share_of_the_servers_memory(trial: RedisTria
     await enqueued(trial)
 
 
+async def test_bulk_waits_while_results_take_a_servers_memory(trial: RedisTrial) -> None:
+    done, ids = await one_begun(trial, "a"), await enqueued(trial)
+    outcome = Outcome(assignment=done, answer=JobResult(data=bytes(10_000), media_type="image/png"))
+    await trial.source.finish("a", [outcome])
+    fill(trial, 0.95)
+    assert not await trial.source.read("a", count=9, wait_seconds=0.02)
+    fill(trial, 0.5)
+    assert ids_of(await trial.source.read("a", count=9)) == list(ids)
+    await trial.later(11)
+    fill(trial, 0.95)
+    assert not await trial.source.reclaim("b", count=9)
+    await trial.desk.acknowledge(ids_of([done])[0])
+    assert ids_of(await trial.source.reclaim("b", count=9)) == list(ids)
+
+
 # A server that restarts, is gone, is slow
 
 
@@ -200,8 +216,9 @@ async def test_a_server_that_hangs_is_not_waited_for(
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
     try:
-        with pytest.raises(errors.QueueUnavailable, match="too long"):
+        with pytest.raises(errors.QueueUnavailable, match=r"does not answer\.$") as caught:
             await trial.desk.job(ids[0])
+        assert "too long" in caught.value.reason
     finally:
         server.process.send_signal(signal.SIGCONT)
     monkeypatch.undo()
@@ -215,9 +232,18 @@ async def test_a_server_that_hangs_is_not_waited_for(
 
 
 async def test_a_wrong_address_is_told_at_once() -> None:
-    for url in ("localhost:6379", "http://localhost", "redis://localhost:port"):
+    for url in ("localhost:6379", "http://localhost", "redis://localhost:port", "redis://localhost?secret=1"):
         with pytest.raises(errors.SettingsInvalid, match="address"):
             RedisServer(url, "tried")
+
+
+@pytest.mark.parametrize("password", ["sec/ret", "sec#ret", "sec?ret", "[secret", "sec ret/"])
+async def test_a_wrong_address_does_not_tell_the_password(password: str) -> None:
+    with pytest.raises(errors.SettingsInvalid) as caught:
+        RedisServer(f"redis://ann:{password}@localhost:6379/0", "tried")
+    assert "sec" not in caught.value.message
+    assert "redis://localhost:6379/0" in caught.value.message
+    assert caught.value.__suppress_context__
 
 
 async def test_a_wrong_password_is_told() -> None:
@@ -226,7 +252,7 @@ async def test_a_wrong_password_is_told() -> None:
             server = RedisServer(f"{locked.url}?db=0{password}", "tried")
             with pytest.raises(errors.SettingsInvalid, match="password"):
                 await server.check()
-            with pytest.raises(errors.QueueUnavailable, match="password"):
+            with pytest.raises(errors.QueueUnavailable, match=r"refuses the user or password\.$"):
                 await server.run("counts")
             await server.close()
         server = RedisServer(f"{locked.url}?password=right", "tried")
@@ -244,7 +270,52 @@ async def test_a_server_that_throws_keys_away_is_refused(trial: RedisTrial) -> N
         trial.client.config_set("maxmemory-policy", "noeviction")
 
 
-async def test_a_check_of_a_server_that_is_gone(trial: RedisTrial, server: QueueServer) -> None:
+async def test_a_check_of_a_server_that_is_gone(
+    trial: RedisTrial, server: QueueServer, caplog: pytest.LogCaptureFixture
+) -> None:
     server.kill()
-    with pytest.raises(errors.QueueUnavailable):
+    with pytest.raises(errors.QueueUnavailable) as caught:
         await trial.server.check()
+    assert "socket" in caught.value.reason
+    assert caplog.messages == []
+    assert trial.server.is_durable is None
+
+
+async def test_a_check_finds_out_whether_the_server_keeps_what_it_is_told(
+    trial: RedisTrial, caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        for answer, is_durable in (("yes", True), ("no", False)):
+            assert caplog.messages == []
+            trial.client.config_set("appendonly", answer)
+            await trial.server.check()
+            assert trial.server.is_durable is is_durable
+    finally:
+        trial.client.config_set("appendonly", "yes")
+    assert caplog.messages == ["queue is lost when its server ends"]
+
+
+# What clients and logs are told
+
+
+async def test_clients_are_not_told_where_the_server_is_and_the_log_is_told_now_and_then(
+    trial: RedisTrial, server: QueueServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.kill()
+    for _ in range(3):
+        with pytest.raises(errors.QueueUnavailable) as caught:
+            await trial.desk.counts()
+        assert caught.value.message == "The queue's server does not answer."
+        assert caught.value.__cause__ is not None
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("heliograph.queue", "WARNING")
+    assert server.url.removeprefix("unix://") in vars(record)["reason"]
+
+
+async def test_what_the_server_says_is_not_told_to_clients(trial: RedisTrial) -> None:
+    trial.client.set(trial.keys.of("job", "wrong"), "a string")
+    with pytest.raises(errors.QueueUnavailable) as caught:
+        await trial.desk.job("wrong")
+    assert caught.value.message == "The queue's server refuses."
+    assert "WRONGTYPE" in caught.value.reason or "wrong kind" in caught.value.reason
+    trial.client.delete(trial.keys.of("job", "wrong"))

@@ -166,7 +166,7 @@ async def test_a_job_whose_picture_the_server_lost_is_dead_with_that_reason(tria
 async def test_a_start_whose_answer_was_lost_on_the_way_may_be_sent_again(trial: RedisTrial) -> None:
     await enqueued(trial)
     (delivery,) = await trial.source.read("a", count=1)
-    call = ("start", "a", 3, 1000, delivery.job_id, delivery.entry, delivery.priority.value, "token")
+    call = ("start", "a", 3, 1000, 99, 99, delivery.job_id, delivery.entry, delivery.priority.value, "token")
     assert await trial.server.run(*call) == await trial.server.run(*call)
     job = await trial.desk.job(delivery.job_id)
     assert job is not None

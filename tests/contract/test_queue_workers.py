@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from heliograph.core.workers import WorkerInfo, WorkerState
-from queue_trials import Trial, begun, enqueued
+from queue_trials import RedisTrial, Trial, begun, enqueued
 
 pytestmark = pytest.mark.anyio
 ANN = WorkerInfo(
@@ -138,3 +138,24 @@ async def test_a_thousand_workers_are_listed_and_lost(trial: Trial) -> None:
         await trial.desk.expire(limit=400)
     assert sorted(worker for kind, worker, _ in await told(trial) if kind == "worker-lost") == names
     assert {state for _, state in await states(trial)} == {WorkerState.GONE}
+
+
+@pytest.mark.parametrize(
+    "heartbeat", ["", "{}", "[]", "3", "\xff", '{"host": "h"}', "MODELS", "PID", "asleep"]
+)
+async def test_a_worker_of_another_version_hides_no_other(server_trial: RedisTrial, heartbeat: str) -> None:
+    trial = server_trial
+    for info in (ANN, BOB):
+        await trial.source.beat(info)
+    table = trial.keys.single("workers")
+    state, _, rest = trial.client.hget(table, "bob").decode().partition(" ")
+    said = {
+        "MODELS": rest.replace('"models": {}', '"models": [1]'),
+        "PID": rest.replace('"pid": 1', '"pid": {}'),
+        "asleep": rest,
+    }
+    state = heartbeat if heartbeat == "asleep" else state
+    trial.client.hset(table, "bob", f"{state} {said.get(heartbeat, heartbeat)}")
+    assert await states(trial) == [("ann", WorkerState.READY)]
+    for info in (ANN, BOB):
+        await trial.source.release(info.name)

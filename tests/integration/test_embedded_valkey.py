@@ -19,7 +19,7 @@ from heliograph.adapters.fleet import valkey
 from heliograph.adapters.fleet.children import Children
 from heliograph.adapters.fleet.folders import SOCKET_PATH_BYTES, locked_folder, private_folder, try_lock
 from heliograph.adapters.fleet.orphans import PID_FILE, SERVER_LOCK
-from heliograph.adapters.fleet.valkey import EmbeddedValkey, find_program
+from heliograph.adapters.fleet.valkey import EmbeddedValkey, find_program, memory_limit
 from heliograph.adapters.queue import redis_server
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.core import errors
@@ -27,6 +27,7 @@ from service import wait_for
 
 pytestmark = pytest.mark.anyio
 
+MEMORY_BYTES = 100_000_000
 ABANDON = """
 import asyncio, sys
 from pathlib import Path
@@ -37,7 +38,9 @@ from heliograph.adapters.queue.redis_server import RedisServer
 async def main():
     folder, spare = map(Path, sys.argv[1:])
     connect = lambda url: RedisServer(url, "tried")
-    server = EmbeddedValkey(find_program(), folder, spare, children=Children(), connect=connect, say=print)
+    server = EmbeddedValkey(
+        find_program(), folder, spare, children=Children(), connect=connect, say=print, memory_bytes=10**8
+    )
     await server.start()
     connection = connect(server.url)
     await connection.call("SET", "key", "kept")
@@ -73,6 +76,7 @@ class Scene:
             children=self.children,
             connect=connect,
             say=self.watcher.say,
+            memory_bytes=MEMORY_BYTES,
         )
 
     async def call(self, *command: object) -> object:
@@ -125,11 +129,20 @@ async def test_it_keeps_every_write_evicts_nothing_and_listens_to_its_owner_alon
     async with started(folder, spare) as scene:
         for option, value in {"appendonly": "yes", "appendfsync": "always", "port": "0", "save": ""}.items():
             assert await scene.call("CONFIG", "GET", option) == [option.encode(), value.encode()]
+        assert await scene.call("CONFIG", "GET", "maxmemory") == [b"maxmemory", b"100000000"]
         policy = await scene.call("CONFIG", "GET", "maxmemory-policy")
         assert policy == [b"maxmemory-policy", b"noeviction"]
         assert await scene.call("SET", "key", "kept")
         for path in (folder / "socket", folder / "appendonlydir"):
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_it_may_use_twice_what_may_be_queued_but_not_the_whole_machine() -> None:
+    gigabyte = 10**9
+    assert memory_limit(2 * gigabyte, 16 * gigabyte) == 4 * gigabyte
+    assert memory_limit(2 * gigabyte, 5 * gigabyte) == 3 * gigabyte
+    assert memory_limit(1, 16 * gigabyte) == valkey.LEAST_MEMORY_BYTES
+    assert memory_limit(2 * gigabyte, None) == 4 * gigabyte
 
 
 async def test_one_that_is_killed_is_started_again_with_all_that_it_kept(folder: Path, spare: Path) -> None:

@@ -108,6 +108,26 @@ async def test_a_keeper_starts_another_one_and_tells_of_each_death(monkeypatch: 
     assert len({death.child.pid for death in deaths if death.child}) == len(deaths)
 
 
+async def test_whatever_a_launch_raises_is_a_death(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeping, "FIRST_SECONDS", 0.01)
+    deaths: list[Death] = []
+    mistakes = [KeyError("odd"), RuntimeError()]
+
+    async def launch() -> Child:
+        if mistakes:
+            raise mistakes.pop(0)
+        return await Child.start("c", shell(STAYS), Watcher().say)
+
+    keeper = Keeper(launch, deaths.append)
+    keeper.start()
+    await eventually("a child", lambda: keeper.child is not None)
+    await keeper.stop(0.05)
+    assert [(death.child, death.reason) for death in deaths] == [(None, "'odd'"), (None, "RuntimeError")]
+    assert [record.message for record in caplog.records] == ["a child cannot be launched"] * 2
+
+
 async def test_a_keeper_that_is_closed_in_the_middle_of_a_start_leaves_nothing_behind() -> None:
     may, started = asyncio.Event(), []
 
@@ -208,6 +228,18 @@ async def test_a_frozen_worker_is_killed_when_it_is_stopped() -> None:
         os.kill(first.pid, signal.SIGSTOP)
         await trial.fleet.stop(first.name, who="")
         await trial.watcher.hears(f"{first.name} .* was killed by SIGKILL")
+
+
+async def test_one_that_is_killed_from_here_is_replaced_and_who_is_unknown_is_left_alone() -> None:
+    async with running(Trial()) as trial:
+        first, second = await trial.alive(2)
+        for name in (first.name, "somebody-else"):
+            trial.fleet.kill(name, why="hangs")
+        await trial.watcher.hears(rf"^{first.name} \(pid {first.pid}\) hangs: it is killed$")
+        await trial.watcher.hears(rf"^{first.name} \(pid {first.pid}\) was killed by SIGKILL; another one")
+        alive = {member.name for member in await trial.alive(2)}
+    assert second.name in alive
+    assert first.name not in alive
 
 
 async def test_the_end_stops_all_and_gives_up_what_they_held() -> None:

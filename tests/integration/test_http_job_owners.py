@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.core.events import EventKind
 from heliograph.core.queue import QueueRules
 from heliograph.serving.access import Scope, create_key
 from integration.applications import check_problem
@@ -91,8 +92,11 @@ async def test_events_of_jobs_go_to_their_owner_and_to_operators(door: Door) -> 
         stream(socket.port) as nobody,
     ):
         assert nobody.status == 401
-        for each in (one, other, operator):
-            await each.until("snapshot")
+        for each in (one, other):
+            assert (await each.next())["data"] == {"queue": None, "workers": []}
+        assert (await operator.next())["data"]["queue"]["accepted"] == 0
+        await door.desk.trial.desk.tell(EventKind.FLEET, detail="scaled")
+        assert (await operator.next())["event"] == "fleet"
         sent = [await door.desk.ids(RED, headers=who) for who in (door.other, door.one)]
         assert (await one.next())["data"]["jobs"] == sent[1]
         assert (await other.next())["data"]["jobs"] == sent[0]

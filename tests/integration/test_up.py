@@ -313,6 +313,10 @@ def test_a_port_in_use_is_one_clear_line(models: Path, tmp_path: Path) -> None:
     ("arguments", "settings", "line"),
     [
         (["--redis-url", "http://somewhere"], {}, "The queue's address is wrong: "),
+        (["--redis-url", "redis://localhost:abc"], {}, "The queue's address is wrong: "),
+        (["--redis-url", "redis://localhost?odd=1"], {}, "The queue's address is wrong: "),
+        (["--redis-url", "redis://me:hu5h/55@localhost"], {}, "The queue's address is wrong: "),
+        ([], {"redis_url": "redis://me:hu5h\u210055@localhost"}, "The queue's address is wrong: "),
         (["--min", "3", "--max", "1"], {}, "There can be no 3 to 1 workers: "),
         (["--workers", "1001"], {}, "HELIOGRAPH_WORKERS: "),
         (["--host", "::"], {}, "Listening on :: without API keys would let everybody in."),
@@ -326,6 +330,7 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert status == 1
     assert log.startswith(f"heliograph: {line}")
     assert len(log.splitlines()) == 1
+    assert "hu5h" not in log
     assert not list((tmp_path).glob("queue/*.pid"))
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.bootstrap.http import finish_seconds
 from heliograph.bootstrap.parts import read_keys
 from heliograph.bootstrap.predicting import predicting
+from heliograph.bootstrap.up_children import gateway_grace_seconds
+from heliograph.bootstrap.worker import check_name, run_worker
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.settings import Settings
@@ -44,3 +47,20 @@ def test_a_key_file_without_keys_lets_nobody_in_by_mistake(tmp_path: Path) -> No
     keys.write_text("# none yet\n")
     with pytest.raises(errors.SettingsInvalid, match="no key"):
         read_keys(Settings(api_keys_file=keys))
+
+
+def test_up_waits_for_a_gateway_as_long_as_that_waits_for_requests() -> None:
+    for seconds in (1.0, 300.0):
+        settings = Settings(upload_timeout_seconds=seconds, drain_seconds=2.0)
+        assert gateway_grace_seconds(settings) > settings.drain_seconds + finish_seconds(settings)
+
+
+@pytest.mark.parametrize("name", ["a", "pod-7.heliograph_x/1:2", "~!", "x" * 253])
+def test_names_that_a_worker_can_have(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "(nobody)", "a(", "a)", "two words", "line\n", "caf\u00e9", "x" * 254])
+def test_names_that_no_worker_can_have(name: str) -> None:
+    with pytest.raises(errors.SettingsInvalid, match="No worker can be named"):
+        run_worker(Settings(), name, print)

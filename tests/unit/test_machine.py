@@ -10,6 +10,7 @@ import pytest
 from heliograph.adapters import machine
 
 EIGHT = 8
+GIGABYTE = 2**30
 
 
 def tree(root: Path, group: str | None, files: dict[str, str]) -> Path:
@@ -108,3 +109,34 @@ def test_a_bound_process_has_one_thread() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert 1 <= machine.available_threads() <= len(before)
+
+
+def memory(root: Path, installed: int | None = 8 * GIGABYTE) -> int | None:
+    return machine.available_memory(root=root, installed=lambda: installed)
+
+
+@pytest.mark.parametrize(
+    ("group", "files", "wanted"),
+    [
+        ("0::/\n", {"memory.max": "1073741824\n"}, GIGABYTE),
+        ("0::/\n", {"memory.max": "max\n"}, 8 * GIGABYTE),
+        ("0::/a/b\n", {"a/memory.max": "2147483648", "a/b/memory.max": "max"}, 2 * GIGABYTE),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "1073741824\n"}, GIGABYTE),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 8 * GIGABYTE),
+        ("0::/\n", {"memory.max": "nonsense"}, 8 * GIGABYTE),
+        (None, {}, 8 * GIGABYTE),
+    ],
+)
+def test_the_smallest_limit_of_memory_counts(
+    group: str | None, files: dict[str, str], wanted: int, tmp_path: Path
+) -> None:
+    assert memory(tree(tmp_path, group, files)) == wanted
+
+
+def test_memory_of_a_machine_that_does_not_say(tmp_path: Path) -> None:
+    assert memory(tmp_path, None) is None
+    assert memory(tree(tmp_path, "0::/\n", {"memory.max": "1073741824"}), None) == GIGABYTE
+
+
+def test_this_machine_says_how_much_memory_it_has() -> None:
+    assert (machine.available_memory() or 0) > GIGABYTE // 4

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: its threads, as its container limits them."""
+"""What this process may use of the machine: its threads and memory, as its container limits them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,34 @@ def available_threads(*, root: Path = ROOT, processors: Callable[[], int] = allo
     """
     quotas = [math.ceil(quota) for quota in _processor_quotas(root)]
     return max(1, min([processors(), *quotas]))
+
+
+def installed_memory() -> int | None:
+    """How many bytes of memory the machine has; None if it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
+def available_memory(
+    *, root: Path = ROOT, installed: Callable[[], int | None] = installed_memory
+) -> int | None:
+    """How many bytes of memory the processes of this one's control groups may use; None if nobody says.
+
+    Args:
+        root: where ``proc`` and ``sys`` are.
+        installed: how many the machine has.
+    """
+    return min([*_memory_limits(root), *filter(None, [installed()])], default=None)
+
+
+def _memory_limits(root: Path) -> Iterator[int]:
+    for group in _groups(root, "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            # No limit is "max" in version 2, and more than any machine has in version 1.
+            if (limit := _read(group / name) or "").isdecimal() and int(limit) > 0:
+                yield int(limit)
 
 
 def _processor_quotas(root: Path) -> Iterator[float]:

@@ -30,7 +30,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 async def stream_events(request: Request, services: Services) -> Response:
-    """``GET /v1/events``: what happens to jobs, workers and the fleet."""
+    """``GET /v1/events``: what happens to jobs, and for who sees all to workers and the fleet."""
     feed = services.need_events()
     if request.method == "HEAD":
         return Response(media_type=EVENT_STREAM, headers=HEADERS)
@@ -104,7 +104,8 @@ def _parts(told: Told) -> tuple[str, str, dict[str, Any]]:
             return "counts", told.id, {"counts": counts, "seconds": told.seconds}
         case Snapshot():
             workers = [_worker(worker) for worker in told.workers]
-            return "snapshot", told.id, {"queue": _queue(told.counts), "workers": workers}
+            queue = None if told.counts is None else _queue(told.counts)
+            return "snapshot", told.id, {"queue": queue, "workers": workers}
         case Reset():
             return "reset", "", {}
         case Outage():
@@ -137,7 +138,7 @@ def _queue(counts: QueueCounts) -> dict[str, Any]:
 
 
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
-    """A worker as everybody may see it: where it runs is for operators."""
+    """A worker as its readers may see it: where it runs is for the routes of the fleet."""
     return {
         "name": worker.name,
         "state": worker.state.value,

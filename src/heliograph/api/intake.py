@@ -27,8 +27,15 @@ async def taken_in(
     request: Request, services: Services, limits: UploadLimits
 ) -> AsyncIterator[tuple[Upload, Permit]]:
     """The upload of a request, and the permit that it holds."""
-    with _counted(services), services.admission.admit() as permit, services.metrics.in_flight():
+    with permitted(services) as permit:
         yield await read_upload(request, limits, permit), permit
+
+
+@contextmanager
+def permitted(services: Services) -> Iterator[Permit]:
+    """A permit for what holds memory; refusals are counted."""
+    with _counted(services), services.admission.admit() as permit, services.metrics.in_flight():
+        yield permit
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.requests import Request
@@ -10,14 +11,15 @@ from starlette.responses import JSONResponse, Response
 from heliograph.api import parameters
 from heliograph.api.access import caller_of
 from heliograph.api.errors import problem_of
-from heliograph.api.intake import taken_in
-from heliograph.api.middleware import WORKER_HEADER
+from heliograph.api.held import HeldResponse
+from heliograph.api.intake import permitted, taken_in
+from heliograph.api.middleware import WORKER_HEADER, note_in_log
 from heliograph.api.predict import server_timing
 from heliograph.api.services import Services
 from heliograph.api.timestamps import timestamp
 from heliograph.api.uploads import BACKGROUND_IMAGE, Upload, UploadLimits
 from heliograph.core import errors
-from heliograph.core.jobs import Job, JobResult
+from heliograph.core.jobs import Job
 from heliograph.core.models import Task
 from heliograph.serving.admission import Permit
 from heliograph.serving.jobs import Jobs, Receipt, Submission, phases_of
@@ -40,7 +42,9 @@ async def submit_jobs(request: Request, services: Services) -> Response:
             pictures=upload.pictures,
             idempotency_key=key,
         )
-        return _receipt_response(await jobs.submit(submission, caller_of(request)), jobs)
+        receipt = await jobs.submit(submission, caller_of(request))
+        note_in_log(request.scope, group=receipt.group)
+        return _receipt_response(receipt, jobs)
 
 
 def _hold_copies(upload: Upload, limits: UploadLimits, permit: Permit) -> None:
@@ -84,41 +88,52 @@ async def list_jobs(request: Request, services: Services) -> Response:
 async def show_job(request: Request, services: Services) -> Response:
     """``GET /v1/jobs/{job}``: a job as it stands."""
     job = await services.need_jobs().job(request.path_params["job"], caller_of(request))
-    return JSONResponse(_job(job))
+    return JSONResponse(_job(_noted(request, job)))
 
 
 async def job_result(request: Request, services: Services) -> Response:
     """``GET /v1/jobs/{job}/result``: what a job answered; while it is unfinished, how it stands."""
-    job, result = await services.need_jobs().result(request.path_params["job"], caller_of(request))
-    if result is None:
+    jobs = services.need_jobs()
+    job = _noted(request, await jobs.answered(request.path_params["job"], caller_of(request)))
+    if not job.state.is_final:
         return JSONResponse(_job(job), 202, {"Retry-After": "1"})
-    return _result_response(job, result, request.headers.get("if-none-match", ""))
+    headers = _result_headers(job)
+    known = request.headers.get("if-none-match", "")
+    if headers["ETag"] in known or known == "*":
+        return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        response = Response(headers=headers)
+        del response.headers["Content-Length"]  # to know it the result would have to be loaded
+        return response
+    with ExitStack() as held:
+        permit = held.enter_context(permitted(services))
+        result = await jobs.result(job)
+        permit.hold(len(result.data))
+        return HeldResponse(result.data, media_type=result.media_type, headers=headers, held=held.pop_all())
 
 
-def _result_response(job: Job, result: JobResult, known: str) -> Response:
+def _result_headers(job: Job) -> dict[str, str]:
     headers = {
-        "ETag": f'"{job.id}"',
+        "ETag": f'"{job.id}"',  # the result of a job never changes
         "Cache-Control": "private, no-cache",
-    }  # the result of a job never changes
+    }
     if job.worker:
         headers[WORKER_HEADER] = job.worker
     if phases := phases_of(job):
         headers["Server-Timing"] = server_timing(phases)
-    if headers["ETag"] in known or known == "*":
-        return Response(status_code=304, headers=headers)
-    return Response(result.data, media_type=result.media_type, headers=headers)
+    return headers
 
 
 async def withdraw_job(request: Request, services: Services) -> Response:
     """``DELETE /v1/jobs/{job}``: cancels a job, or removes the result of a finished one."""
     job = await services.need_jobs().withdraw(request.path_params["job"], caller_of(request))
-    return JSONResponse(_job(job))
+    return JSONResponse(_job(_noted(request, job)))
 
 
 async def requeue_job(request: Request, services: Services) -> Response:
     """``POST /v1/jobs/{job}/requeue``: gives a dead job new attempts."""
     job = await services.need_jobs().requeue(request.path_params["job"], caller_of(request))
-    return JSONResponse(_job(job))
+    return JSONResponse(_job(_noted(request, job)))
 
 
 async def show_group(request: Request, services: Services) -> Response:
@@ -141,6 +156,12 @@ async def show_group(request: Request, services: Services) -> Response:
     if offset + limit < len(group.job_ids):
         body["next_offset"] = offset + limit
     return JSONResponse(body)
+
+
+def _noted(request: Request, job: Job) -> Job:
+    """The job, whose group is now in the log line of its request."""
+    note_in_log(request.scope, group=job.group)
+    return job
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -28,7 +28,15 @@ WORKER_HEADER = "Heliograph-Worker"
 EVENT_STREAM = "text/event-stream"
 """An answer that lasts as long as its client likes: its time is that to its beginning."""
 DISCARD_SECONDS = 2.0
+LOGGED_PARAMETERS = frozenset({"job", "group"})
+"""Parts of paths that the log line has as fields of their own."""
+LOG_FIELDS = "heliograph.log"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def note_in_log(scope: Scope, **fields: str) -> None:
+    """Adds fields to the log line of a request, such as the job that it is about."""
+    scope.setdefault(LOG_FIELDS, {}).update(fields)
 
 
 class RequestBody:
@@ -140,8 +148,16 @@ class RequestEnvelope:
                 "path": errors.excerpt(scope["path"]),
                 "status": status,
                 "ms": round(1000 * seconds, 2),
+                **_about(scope),
             },
         )
+
+
+def _about(scope: Scope) -> dict[str, str]:
+    """What a request is about: as its path says, and as its handler found out."""
+    named = scope.get("path_params", {})
+    said = {name: errors.excerpt(named[name]) for name in LOGGED_PARAMETERS & named.keys()}
+    return {**said, **scope.get(LOG_FIELDS, {})}
 
 
 def _request_id(proposed: str | None) -> str:

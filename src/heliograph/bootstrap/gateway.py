@@ -21,10 +21,11 @@ from heliograph.bootstrap.parts import (
 )
 from heliograph.bootstrap.queues import Queue, server_queue
 from heliograph.core.fleet import Fleet
+from heliograph.core.jobs import new_id
 from heliograph.serving.access import KeyRing
 from heliograph.serving.fleet import FleetView, HeartbeatFleet
 from heliograph.serving.model_table import ServedModel
-from heliograph.serving.queued import QueuePredictor, new_id
+from heliograph.serving.queued import QueuePredictor
 from heliograph.serving.remote_models import RemoteModels
 from heliograph.serving.replies import Replies
 from heliograph.serving.threads import WorkerThreads

@@ -34,6 +34,11 @@ FINISH_MARGIN_SECONDS = 5.0
 """What a stop waits for after the longest request."""
 
 
+def finish_seconds(settings: Settings) -> float:
+    """How long a server that stops finishes what it has taken: an upload, and the work that it asks for."""
+    return settings.upload_timeout_seconds + settings.request_timeout_seconds + FINISH_MARGIN_SECONDS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueUse:
     """What HTTP needs of a queue; ``fleet`` is None where there are no workers beside this process."""
@@ -119,9 +124,7 @@ async def answer(
         keep_alive_seconds=settings.keep_alive_seconds,
         max_connections=settings.max_connections,
         drain_seconds=settings.drain_seconds,
-        finish_seconds=settings.upload_timeout_seconds
-        + settings.request_timeout_seconds
-        + FINISH_MARGIN_SECONDS,
+        finish_seconds=finish_seconds(settings),
     )
     main = create_app(services, clock=clock, extra_routes=page_routes(STATIC_FOLDER))
     apps = [main, create_operations_app(services, clock=clock)]

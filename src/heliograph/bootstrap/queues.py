@@ -10,20 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from heliograph.adapters.blobs.folder import FolderBlobs
-from heliograph.adapters.queue.memory import MemoryQueue
-from heliograph.adapters.queue.memory_desk import MemoryDesk
-from heliograph.adapters.queue.memory_source import MemorySource
 from heliograph.bootstrap.parts import background
 from heliograph.core import errors
 from heliograph.core.queue import JobDesk, JobSource, QueueRules
-from heliograph.serving.blobs import BlobSweep, Shelf
-from heliograph.serving.offloading import OffloadingDesk, OffloadingSource
 from heliograph.serving.threads import WorkerThreads
 from heliograph.serving.upkeep import Sweep
 from heliograph.settings import Settings
 
 if TYPE_CHECKING:
+    from heliograph.adapters.blobs.folder import FolderBlobs
     from heliograph.adapters.queue.redis_server import RedisServer
 
 log = logging.getLogger("heliograph.queue")
@@ -56,6 +51,10 @@ def queue_rules(settings: Settings) -> QueueRules:
 
 def memory_queue(settings: Settings) -> Queue:
     """A queue that ends with the process. It keeps less than a server would, unless the settings say how much."""
+    from heliograph.adapters.queue.memory import MemoryQueue
+    from heliograph.adapters.queue.memory_desk import MemoryDesk
+    from heliograph.adapters.queue.memory_source import MemorySource
+
     rules = queue_rules(settings)
     if "max_queued_bytes" not in settings.model_fields_set:
         rules = replace(rules, max_bytes=settings.max_upload_bytes)
@@ -71,9 +70,12 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
         SettingsInvalid: there is no address, or it is not one, or the server cannot hold a queue or refuses us; or the
             folder of large payloads is another queue's.
     """
-    from heliograph.adapters.queue.redis_desk import RedisDesk  # `serve` does without the client
+    from heliograph.adapters.blobs.folder import FolderBlobs  # `serve` does without all of these
+    from heliograph.adapters.queue.redis_desk import RedisDesk
     from heliograph.adapters.queue.redis_server import RedisServer
     from heliograph.adapters.queue.redis_source import RedisSource
+    from heliograph.serving.blobs import BlobSweep, Shelf
+    from heliograph.serving.offloading import OffloadingDesk, OffloadingSource
 
     if settings.redis_url is None:
         raise errors.SettingsInvalid(

@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from heliograph.api.services import Services
-from heliograph.bootstrap.consuming import build_worker
 from heliograph.bootstrap.http import QueueUse, answer, build_services, open_doors
 from heliograph.bootstrap.parts import background, clock, run_until_stopped
 from heliograph.bootstrap.predicting import Predicting, predicting
-from heliograph.bootstrap.queues import memory_queue
 from heliograph.serving.access import KeyRing
 from heliograph.serving.predict import LocalPredictor
 from heliograph.serving.upkeep import QueueView, expire
@@ -46,6 +44,9 @@ async def serving(settings: Settings, keys: KeyRing, parts: Predicting) -> Async
             settings, keys, predictor=predictor, models=parts.models, metrics=parts.metrics, queue=None
         )
         return
+    from heliograph.bootstrap.consuming import build_worker  # pods of `mode: direct` start sooner without
+    from heliograph.bootstrap.queues import memory_queue
+
     queue = memory_queue(settings)
     view = QueueView(queue.desk, parts.metrics)
     worker = build_worker(settings, parts, queue, settings.worker_name)

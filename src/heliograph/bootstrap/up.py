@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from heliograph.adapters import machine
 from heliograph.adapters.fleet.children import Child, Children, Command, Say
 from heliograph.adapters.fleet.control import FleetServer
 from heliograph.adapters.fleet.folders import locked_folder, private_folder
 from heliograph.adapters.fleet.keeping import Death, Keeper
 from heliograph.adapters.fleet.processes import ProcessFleet
-from heliograph.adapters.fleet.valkey import EmbeddedValkey, find_program
+from heliograph.adapters.fleet.valkey import EmbeddedValkey, find_program, memory_limit
 from heliograph.adapters.logs import PlainFormatter
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.bootstrap.parts import background, build_store, clock, default_models, read_keys
@@ -39,9 +40,8 @@ from heliograph.core.fleet import FleetBounds
 from heliograph.core.queue import JobDesk
 from heliograph.core.workers import WorkerState
 from heliograph.serving.scaling import Autoscaler, autoscale
+from heliograph.serving.silence import Silence, hear
 from heliograph.settings import Settings, default_model_dir
-
-LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,8 @@ class Up:
             stack.push_async_callback(gateway.stop, gateway_grace_seconds(settings))
             gateway.start()
             async with background(
-                autoscale(fleet, queue.desk, Autoscaler(clock=clock)), _hear(fleet, queue.desk)
+                autoscale(fleet, queue.desk, Autoscaler(clock=clock)),
+                hear(fleet, queue.desk, Silence(clock=clock)),
             ):
                 await until_ready(address)
                 alive = [m.pid for m in await fleet.members() if m.state is not WorkerState.GONE]
@@ -151,8 +152,7 @@ class Up:
         """Settings that name the queue's server, which runs, and where it keeps the queue."""
         given = self.settings.redis_url
         if given is not None:
-            parts = urlsplit(given.get_secret_value())
-            return self.settings, f"{parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
+            return self.settings, _place(given.get_secret_value(), self.settings.queue)
         folder = stack.enter_context(locked_folder(self.data_dir))
         valkey = EmbeddedValkey(
             find_program(),
@@ -161,6 +161,7 @@ class Up:
             children=children,
             connect=lambda url: RedisServer(url, self.settings.queue),
             say=self.say,
+            memory_bytes=memory_limit(self.settings.max_queued_bytes, machine.available_memory()),
         )
         stack.push_async_callback(valkey.stop)
         await valkey.start()
@@ -211,13 +212,17 @@ def _jobs(count: int) -> str:
     return f"{count or 'no'} unfinished job{'' if count == 1 else 's'}"
 
 
-async def _hear(fleet: ProcessFleet, desk: JobDesk) -> None:
-    """Tells the fleet which of its workers are ready, until it is cancelled."""
-    while True:
-        with suppress(errors.CapacityError):
-            ready = (WorkerState.READY, WorkerState.BUSY)
-            fleet.heard(worker.name for worker in await desk.workers() if worker.state in ready)
-        await asyncio.sleep(LOOK_SECONDS)
+def _place(url: str, queue: str) -> str:
+    """Where a queue's server is, without user and password.
+
+    Raises:
+        SettingsInvalid: the address is not one.
+    """
+    RedisServer(url, queue)
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}"
 
 
 def _on_signals(stop: asyncio.Event, kill: Callable[[], None]) -> None:

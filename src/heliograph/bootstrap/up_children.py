@@ -11,7 +11,7 @@ import httpx2
 
 from heliograph.adapters import machine
 from heliograph.adapters.fleet.children import Command
-from heliograph.bootstrap.http import FINISH_MARGIN_SECONDS
+from heliograph.bootstrap.http import finish_seconds
 from heliograph.bootstrap.sockets import address_of, listen
 from heliograph.core import errors
 from heliograph.settings import LogFormat, LogLevel, Settings
@@ -21,6 +21,8 @@ READY_SECONDS = 60.0
 PORT_SECONDS = 5.0
 """How long the port may be in use: the gateway of an `up` that was killed needs a moment to notice."""
 TICK_SECONDS = 0.1
+GATEWAY_MARGIN_SECONDS = 5.0
+"""What the gateway may take to stop beside the requests that it finishes."""
 WORKER_MARGIN_SECONDS = 10.0
 """What a worker may take to stop beside the jobs in its hands."""
 
@@ -36,8 +38,8 @@ def gateway_command(settings: Settings, fleet_socket: Path) -> Command:
 
 
 def gateway_grace_seconds(settings: Settings) -> float:
-    """How long the gateway may take to stop: somebody may wait for an answer."""
-    return settings.drain_seconds + settings.request_timeout_seconds + FINISH_MARGIN_SECONDS
+    """How long the gateway may take to stop: as long as it finishes what it has taken, and a little more."""
+    return settings.drain_seconds + finish_seconds(settings) + GATEWAY_MARGIN_SECONDS
 
 
 def worker_command(settings: Settings, name: str, workers: int) -> Command:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -13,9 +14,14 @@ from heliograph.bootstrap.parts import run_until_stopped
 from heliograph.bootstrap.predicting import predicting
 from heliograph.bootstrap.queues import server_queue
 from heliograph.bootstrap.sockets import listen
+from heliograph.core import errors
 from heliograph.settings import Settings
 from heliograph.worker.operations import OperationsServer
 from heliograph.worker.process import Worker
+
+MAX_NAME = 253
+NAME = re.compile(rf"[!-'*-~]{{1,{MAX_NAME}}}")
+"""What a header can carry, without the parentheses around what is no name."""
 
 
 def run_worker(settings: Settings, name: str | None, announce: Callable[[str], None]) -> None:
@@ -23,14 +29,15 @@ def run_worker(settings: Settings, name: str | None, announce: Callable[[str], N
 
     Args:
         settings: all settings.
-        name: never used before; the worker's name in the settings and a random end without it.
+        name: never used before; without it the worker's name in the settings, and a random end.
         announce: told the worker's name, and the port where its probes are, once it listens there.
 
     Raises:
-        SettingsInvalid: the settings do not allow it, or the queue's server does not.
+        SettingsInvalid: the settings or the name do not allow it, or the queue's server does not.
         ModelUnknown: a model in the settings is not known.
     """
-    worker_name = name or f"{settings.worker_name}-{secrets.token_hex(2)}"
+    end = f"-{secrets.token_hex(4)}"
+    worker_name = check_name(settings.worker_name[: MAX_NAME - len(end)] + end if name is None else name)
 
     async def main(stop: asyncio.Event) -> None:
         listener = None if settings.ops_port is None else listen(settings.host, settings.ops_port)
@@ -42,6 +49,20 @@ def run_worker(settings: Settings, name: str | None, announce: Callable[[str], N
                 await worker.run(stop)
 
     run_until_stopped(main, settings)
+
+
+def check_name(name: str) -> str:
+    """The name, if a worker can have it.
+
+    Raises:
+        SettingsInvalid: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise errors.SettingsInvalid(
+            f"No worker can be named {errors.excerpt(repr(name))}: a name has 1 to {MAX_NAME} letters, digits "
+            "and signs of ASCII, without spaces and parentheses."
+        )
+    return name
 
 
 @asynccontextmanager

@@ -288,10 +288,16 @@ class QueueFull(CapacityError):
 
 
 class QueueUnavailable(CapacityError):
-    """The server behind the queue does not answer."""
+    """The server behind the queue does not answer. ``reason`` is for the log: what it or its client said."""
 
     code = "queue-unavailable"
     title = "The queue cannot be reached"
+
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float = 1.0, reason: str = ""
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.reason = reason
 
 
 class BlobStoreUnavailable(CapacityError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class EventKind(StrEnum):
@@ -33,6 +35,13 @@ WORKER_KINDS = frozenset(
     {EventKind.WORKER_UP, EventKind.WORKER_CHANGED, EventKind.WORKER_DOWN, EventKind.WORKER_LOST}
 )
 JOB_KINDS = frozenset(EventKind) - WORKER_KINDS - {EventKind.FLEET}
+
+EventPlace: TypeAlias = tuple[int, int]
+"""An event's id as streams give them: milliseconds, and a number for those of the same one."""
+
+BEGINNING: EventPlace = (0, 0)
+ID_PATTERN = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+LARGEST = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +80,15 @@ class EventPage:
     events: tuple[Event, ...]
     last_id: str
     is_complete: bool = True
+
+
+def event_place(event_id: str) -> EventPlace | None:
+    """The place that an id names; None for what no server takes for one."""
+    found = ID_PATTERN.fullmatch(event_id)
+    place = (int(found[1]), int(found[2])) if found else (LARGEST + 1, 0)
+    return place if max(place) <= LARGEST else None
+
+
+def event_id(place: EventPlace) -> str:
+    """The id of a place."""
+    return f"{place[0]}-{place[1]}"

@@ -13,6 +13,7 @@ At rest, accepted = done + failed + dead + cancelled.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -257,3 +258,8 @@ class QueueCounts:
     finished: Mapping[JobState, int]
     redelivered: int
     expired: int
+
+
+def new_id() -> str:
+    """An id for a job or a group that nobody guesses, and that does not tell when it was made."""
+    return secrets.token_hex(16)

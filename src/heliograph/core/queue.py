@@ -30,15 +30,25 @@ from heliograph.core.workers import WorkerInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRules:
-    """The numbers of the protocol. Bytes count payloads and stored results."""
+    """The numbers of the protocol. Bytes count payloads and stored results, and jobs themselves by ``job_bytes``."""
 
     max_jobs: int = 100_000
     """How many jobs may be queued or running."""
     max_bytes: int = 2_000_000_000
+    job_bytes: int = 2_000
+    """What a job counts against ``max_bytes`` beside its payload and result, until its result is gone."""
     max_server_share: float = 0.6
     """The share of its server's memory limit above which a queue takes no more."""
     bulk_share: float = 0.9
     """The share of each bound that is open to bulk jobs; the rest is for those that somebody waits for."""
+    results_overrun: float = 1.5
+    """With more than so many times ``max_bytes`` stored, workers get no bulk jobs until results have gone.
+
+    Results come whether there is room or not; this bounds them. Where less than a third of what is stored are results,
+    work goes on all the same: it makes more room than waiting does.
+    """
+    results_server_share: float = 0.85
+    """The share of its server's memory limit above which they get none either."""
     max_attempts: int = 3
     lease_seconds: float = 10.0
     result_seconds: float = 3600.0
@@ -145,12 +155,14 @@ class JobSource(Protocol):
         """Up to ``count`` new jobs, of the preferred priority first.
 
         Waits so long if there are none, and returns as soon as there is one. It may return with none before the
-        time is over; a caller that stops its wait by cancelling it may lose a job to its lease.
+        time is over; a caller that stops its wait by cancelling it may lose a job to its lease. None of bulk while
+        results take too much room, see `QueueRules.results_overrun`.
         """
 
     async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose worker let its lease run out; this worker's now.
 
+        Like ``read``, none of bulk while results take too much room.
         A call looks at a bounded part of what workers hold and the next one goes on there: call it on a timer.
         A job that this worker let run out itself is among them; if it still computes, `start` fences that off.
         """
@@ -158,7 +170,8 @@ class JobSource(Protocol):
     async def start(self, worker: str, deliveries: Sequence[Delivery]) -> Sequence[Assignment]:
         """Begins with jobs; those that are settled, another worker's or just became dead are left out.
 
-        A job with attempts used up becomes dead here, as does one whose payload the server has lost.
+        A job with attempts used up becomes dead here, as does one whose payload the server has lost. To begin once
+        more after an answer is another attempt; after none, with the same deliveries, it is the same call.
         """
 
     async def renew(self, worker: str, held: Sequence[Delivery | Assignment]) -> Sequence[Verdict]:

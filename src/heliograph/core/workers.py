@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class WorkerState(StrEnum):
@@ -39,6 +40,7 @@ class WorkerInfo:
         pid: its process id there.
         models: the state of each model that it serves: loading, ready or unavailable.
         problems: why a model is unavailable, for those that are.
+        plans: how a model runs there, for those that are ready: the fields of `Plan` in ``serving/model_table``.
         holding: how many jobs it has in hand.
         finished: how many it has finished since it started.
         started_at: seconds since the epoch.
@@ -51,6 +53,7 @@ class WorkerInfo:
     pid: int
     models: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     holding: int = 0
     finished: int = 0
     started_at: float = 0.0

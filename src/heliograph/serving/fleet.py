@@ -61,7 +61,7 @@ class FleetView:
         """
         members = {member.name: member for member in await self._fleet.members()}
         heard: dict[str, WorkerInfo] = {}
-        with contextlib.suppress(errors.QueueUnavailable):
+        with contextlib.suppress(errors.CapacityError):
             heard = {info.name: info for info in await self._desk.workers()}
         workers = [_unheard(member) for name, member in members.items() if name not in heard]
         workers += [_heard(info, members.get(name)) for name, info in heard.items()]

@@ -9,13 +9,12 @@ import hashlib
 import json
 import logging
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from heliograph.core import errors
-from heliograph.core.jobs import Group, Job, JobPage, JobResult, JobState, NewGroup, NewJob
+from heliograph.core.jobs import Group, Job, JobPage, JobResult, JobState, NewGroup, NewJob, new_id
 from heliograph.core.models import Task
 from heliograph.core.ports import Imaging
 from heliograph.core.queue import JobDesk
@@ -105,7 +104,7 @@ class Jobs:
             raise _all_refused(checked.refused)
         group = await self._desk.enqueue(
             NewGroup(
-                id=_new_id(),
+                id=new_id(),
                 owner=caller.name,
                 jobs=checked.jobs,
                 idempotency_key=submission.idempotency_key,
@@ -158,8 +157,8 @@ class Jobs:
         """
         return _seen(await self._desk.job(_checked_id(job_id)), caller)
 
-    async def result(self, job_id: str, caller: Caller) -> tuple[Job, JobResult | None]:
-        """A job and what it answered; None while it is unfinished.
+    async def answered(self, job_id: str, caller: Caller) -> Job:
+        """A job that has a result, or may have one once it is finished.
 
         Raises:
             JobUnknown: there is none that this caller may see.
@@ -168,18 +167,24 @@ class Jobs:
             HeliographError: why a job that failed or is dead has none.
         """
         job = await self.job(job_id, caller)
-        if not job.state.is_final:
-            return job, None
         if job.state is JobState.CANCELLED:
             raise errors.JobCancelled
         if job.is_expired:
             raise errors.ResultExpired
         if job.problem is not None:
             raise errors.by_code(job.problem.code, job.problem.message)
-        result = await self._desk.result(job_id)
-        if result is None:  # its time came between the two looks
+        return job
+
+    async def result(self, job: Job) -> JobResult:
+        """What a job answered that is done; `answered` tells which are.
+
+        Raises:
+            ResultExpired: it is gone by now.
+        """
+        result = await self._desk.result(job.id)
+        if result is None:
             raise errors.ResultExpired
-        return job, result
+        return result
 
     async def withdraw(self, job_id: str, caller: Caller) -> Job:
         """Cancels a job that is unfinished, removes the result of one that is finished; the job as it stands then.
@@ -233,15 +238,10 @@ def phases_of(job: Job) -> dict[str, float] | None:
     return facts.get("timings_ms")
 
 
-def _new_id() -> str:
-    """An id that nobody guesses, and that does not tell when it was made."""
-    return secrets.token_hex(16)
-
-
 def _new_job(submission: Submission, picture: NamedPicture) -> NewJob:
     payload, parameters = pack_job(submission.task, picture.data, submission.wanted)
     return NewJob(
-        id=_new_id(), name=picture.name, model=submission.model, payload=payload, parameters=parameters
+        id=new_id(), name=picture.name, model=submission.model, payload=payload, parameters=parameters
     )
 
 

@@ -30,7 +30,10 @@ class Plan:
 
 
 class ServedModel:
-    """One model that is served, here or by the workers of a queue. ``plan`` is known where it is loaded."""
+    """One model that is served, here or by the workers of a queue.
+
+    ``plan`` is known where it is loaded, and from the workers that have loaded it.
+    """
 
     def __init__(self, reference: str, spec: ModelSpec) -> None:
         self.reference = reference

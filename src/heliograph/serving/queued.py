@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 from heliograph.core import errors
-from heliograph.core.jobs import Job, JobResult, JobState, NewGroup, NewJob, Priority
+from heliograph.core.jobs import Job, JobResult, JobState, NewGroup, NewJob, Priority, new_id
 from heliograph.core.ports import Clock, Imaging
 from heliograph.core.predictions import CutoutOptions, EncodedPicture, LabelledPicture
 from heliograph.core.queue import JobDesk
@@ -185,11 +184,6 @@ class QueuePredictor(Predictor):
         task = asyncio.get_running_loop().create_task(_quietly(action))
         self._tidying.add(task)
         task.add_done_callback(self._tidying.discard)
-
-
-def new_id() -> str:
-    """An id that nobody guesses."""
-    return secrets.token_hex(16)
 
 
 async def _quietly(action: Coroutine[Any, Any, object]) -> None:

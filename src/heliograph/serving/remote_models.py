@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from heliograph.core import errors
 from heliograph.core.workers import WorkerInfo, WorkerState
-from heliograph.serving.model_table import ModelState, ModelTable, ServedModel
+from heliograph.serving.model_table import ModelState, ModelTable, Plan, ServedModel
 
 SERVING = (WorkerState.READY, WorkerState.BUSY)
 
@@ -28,20 +30,33 @@ class RemoteModels(ModelTable):
         """Takes over what the workers say.
 
         A model is ready if one worker that serves has it, unavailable if those that serve all lack it, and else on
-        its way.
+        its way. The plan is that of the first worker that has it ready and tells one; it stays while there is no
+        such worker, so that names which requests use do not come and go with the workers.
         """
         serving = [worker for worker in workers if worker.state in SERVING]
         for model in self:
             _observe(model, serving)
 
 
-def _observe(model: ServedModel, workers: Iterable[WorkerInfo]) -> None:
+def _observe(model: ServedModel, workers: Sequence[WorkerInfo]) -> None:
     told = {worker.models.get(model.reference): worker for worker in workers}
     told.pop(None, None)
     if ModelState.READY in told:
         model.state, model.problem = ModelState.READY, None
+        plans = (_plan_of(worker.plans.get(model.reference)) for worker in workers)
+        model.plan = next(filter(None, plans), model.plan)
     elif set(told) == {ModelState.UNAVAILABLE}:
         reason = told[ModelState.UNAVAILABLE].problems.get(model.reference)
         model.state, model.problem = ModelState.UNAVAILABLE, errors.ModelUnavailable(reason)
     else:
         model.state, model.problem = ModelState.LOADING, None
+
+
+def _plan_of(told: Mapping[str, Any] | None) -> Plan | None:
+    """What a worker tells of a model; None where a worker of another version tells less."""
+    if told is None:
+        return None
+    try:
+        return Plan(**{each.name: told[each.name] for each in fields(Plan)})
+    except (KeyError, TypeError):
+        return None

@@ -148,6 +148,7 @@ class ServedModels(ModelTable):
             started = self._shop.clock()
             try:
                 file, engine, seconds = await loop.run_in_executor(self._loading, self._load_one, model)
+                loaded = self._assemble_or_close(file, engine, seconds)
             except errors.HeliographError as error:
                 log.warning(error.message, extra={"model": model.reference})
                 model.settle(error)
@@ -155,7 +156,6 @@ class ServedModels(ModelTable):
                 log.exception("model failed to load", extra={"model": model.reference})
                 model.settle(errors.ModelInvalid(f"{model.reference}: {errors.excerpt(error)}"))
             else:
-                loaded = self._assemble(file, engine, seconds)
                 model.settle(loaded)
                 self._announce(model, loaded.plan, self._shop.clock() - started)
 
@@ -173,6 +173,13 @@ class ServedModels(ModelTable):
             threads_per_stream=self._rules.threads_per_stream,
             max_batch=min(spec.max_batch, self._rules.max_batch or spec.max_batch),
         )
+
+    def _assemble_or_close(self, file: ModelFile, engine: Engine, seconds_per_picture: float) -> Loaded:
+        try:
+            return self._assemble(file, engine, seconds_per_picture)
+        except Exception:
+            engine.close()
+            raise
 
     def _assemble(self, file: ModelFile, engine: Engine, seconds_per_picture: float) -> Loaded:
         spec, options, shop = file.spec, self._options(file.spec), self._shop
@@ -206,7 +213,10 @@ class ServedModels(ModelTable):
         )
 
     def _announce(self, model: LocalModel, plan: Plan, seconds: float) -> None:
-        self._shop.metrics.model_loaded(model.spec.name, model.spec.version, plan.precision, plan.engine)
+        try:
+            self._shop.metrics.model_loaded(model.spec.name, model.spec.version, plan.precision, plan.engine)
+        except Exception:  # it answers all the same, and others have to be loaded
+            log.exception("model is not counted", extra={"model": model.reference})
         log.info(
             "model ready",
             extra={

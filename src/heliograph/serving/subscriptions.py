@@ -8,7 +8,6 @@ start over and gets a new snapshot.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from heliograph.core import errors
-from heliograph.core.events import JOB_KINDS, Event, EventKind, EventPage
+from heliograph.core.events import BEGINNING, JOB_KINDS, Event, EventKind, EventPage, event_place
 from heliograph.core.jobs import QueueCounts
 from heliograph.core.workers import WorkerInfo
 from heliograph.serving.access import Caller
@@ -26,7 +25,6 @@ from heliograph.serving.access import Caller
 MAX_WAITING_EVENTS = 1000
 JOB_EVENTS_A_SECOND = 50
 COUNTED_SECONDS = 1.0
-PLACE_PATTERN = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +34,13 @@ class Reset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How things stand. Events after ``id`` may tell again what is in it."""
+    """How things stand. Events after ``id`` may tell again what is in it.
+
+    ``counts`` is None, and there are no workers, for a reader that does not see all.
+    """
 
     id: str
-    counts: QueueCounts
+    counts: QueueCounts | None
     workers: Sequence[WorkerInfo]
 
 
@@ -141,10 +142,10 @@ class Subscription:
         self._feed = feed
         self._caller = caller
         self._after = last_event_id
-        self._told_until = (0, 0)
+        self._told_until = BEGINNING
         self._plan = Plan.SNAPSHOT
         if last_event_id:
-            self._plan = Plan.REPLAY if place_of(last_event_id) else Plan.START_OVER
+            self._plan = Plan.REPLAY if event_place(last_event_id) else Plan.START_OVER
         self._waiting: deque[Event] = deque()
         self._news = asyncio.Event()
         self._pace = Pace()
@@ -161,7 +162,7 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Takes an event in, if its reader may see it; never waits."""
-        if event.kind in JOB_KINDS and not self._caller.may_see(event.owner):
+        if not self._may_hear(event):
             return
         if len(self._waiting) >= MAX_WAITING_EVENTS:
             self.start_over()
@@ -200,6 +201,10 @@ class Subscription:
                     await self._news.wait()
         return None
 
+    def _may_hear(self, event: Event) -> bool:
+        """Who does not see all hears of its own jobs alone: workers and the fleet tell of what others do."""
+        return self._caller.sees_all or (event.kind in JOB_KINDS and self._caller.may_see(event.owner))
+
     async def _due(self, now: float) -> Sequence[Told]:
         if self._feed.outage is not None:
             return self._tell_of_outage(self._feed.outage)
@@ -226,12 +231,13 @@ class Subscription:
         self._waiting.clear()
         self._pace.forget()
         self._plan, place = Plan.NOTHING, self._feed.place
-        self._told_until = place_of(place) or (0, 0)
+        self._told_until = event_place(place) or BEGINNING
         found = await self._feed.snapshot()
         if found is None:
             self._plan = Plan.START_OVER
             return ()
-        snapshot = Snapshot(id=place, counts=found[0], workers=found[1])
+        counts, workers = found if self._caller.sees_all else (None, ())
+        snapshot = Snapshot(id=place, counts=counts, workers=workers)
         return (snapshot,) if is_first else (Reset(), snapshot)
 
     async def _replay(self, now: float) -> Sequence[Told]:
@@ -244,24 +250,19 @@ class Subscription:
             return ()
         self._news.set()  # there is more: the next page, or what was offered in the meantime
         self._after = page.last_id
-        self._told_until = max(self._told_until, place_of(page.last_id) or (0, 0))
+        self._told_until = max(self._told_until, event_place(page.last_id) or BEGINNING)
         if not page.events:
             self._plan = Plan.NOTHING
-        seen = (e for e in page.events if e.kind not in JOB_KINDS or self._caller.may_see(e.owner))
-        return self._admitted(seen, now)
+        return self._admitted(filter(self._may_hear, page.events), now)
 
     def _take(self, now: float) -> Sequence[Told]:
         offered, self._waiting = self._waiting, deque()
-        return self._admitted((e for e in offered if (place_of(e.id) or (0, 0)) > self._told_until), now)
+        return self._admitted(
+            (e for e in offered if (event_place(e.id) or BEGINNING) > self._told_until), now
+        )
 
     def _admitted(self, events: Iterable[Event], now: float) -> Sequence[Told]:
         summary = self._pace.summary(now)
         told: list[Told] = [] if summary is None else [summary]
         told += [admitted for event in events if (admitted := self._pace.admit(event, now))]
         return told
-
-
-def place_of(event_id: str) -> tuple[int, int] | None:
-    """An event's id as something that can be compared; None for what is none."""
-    match = PLACE_PATTERN.fullmatch(event_id)
-    return (int(match[1]), int(match[2])) if match else None

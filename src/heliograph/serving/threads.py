@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +17,12 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+CLOSE_SECONDS = 10.0
+"""How long the end of all threads of a pool is waited for; one may hang in a decoder or a network folder."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +81,7 @@ class WorkerThreads:
     """So many threads that take work in the order in which it came. The queue is bounded by admission."""
 
     def __init__(self, count: int, *, name: str) -> None:
+        self._name = name
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._take_work, name=f"{name}-{number}", daemon=True)
@@ -115,11 +123,14 @@ class WorkerThreads:
         self.close()
 
     def close(self) -> None:
-        """Lets the threads finish what was handed in, and ends them."""
+        """Lets the threads finish what was handed in, and ends them; leaves behind one that hangs."""
         for _ in self._threads:
             self._queue.put(None)
+        deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if hanging := sum(thread.is_alive() for thread in self._threads):
+            log.warning("threads do not end", extra={"pool": self._name, "threads": hanging})
 
     def _take_work(self) -> None:
         while (work := self._queue.get()) is not None:

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict
 
 from heliograph.core import errors
 from heliograph.core.queue import JobSource
@@ -83,6 +84,7 @@ class Heart:
             pid=os.getpid(),
             models={model.reference: model.state.value for model in self._models},
             problems={model.reference: model.problem.message for model in self._models if model.problem},
+            plans={model.reference: asdict(model.plan) for model in self._models if model.plan},
             holding=holding,
             finished=finished,
             started_at=self._started_at,

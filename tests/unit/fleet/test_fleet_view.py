@@ -95,16 +95,19 @@ async def test_that_a_worker_leaves_whoever_runs_it_knows_first(state: WorkerSta
     assert (worker.state, worker.reason) == (state, "was killed by SIGKILL")
 
 
-async def test_without_the_queue_those_are_shown_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refusal", [errors.QueueUnavailable(), errors.QueueFull(retry_after_seconds=1.0)])
+async def test_without_the_queue_those_are_shown_that_run(
+    monkeypatch: pytest.MonkeyPatch, refusal: errors.CapacityError
+) -> None:
     scene = Scene(member("a"))
 
     async def away() -> list[WorkerInfo]:
-        raise errors.QueueUnavailable
+        raise refusal
 
     monkeypatch.setattr(scene.desk, "workers", away)
     (worker,) = (await scene.view.status()).workers
     assert worker.name == "a"
-    with pytest.raises(errors.QueueUnavailable):
+    with pytest.raises(type(refusal)):
         await FleetView(HeartbeatFleet(scene.desk), scene.desk).status()
 
 

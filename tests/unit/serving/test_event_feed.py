@@ -11,11 +11,12 @@ import pytest
 
 from heliograph.adapters.queue.memory import MemoryQueue
 from heliograph.adapters.queue.memory_desk import MemoryDesk
+from heliograph.adapters.queue.memory_source import MemorySource
 from heliograph.core import errors
 from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import QueueCounts
 from heliograph.core.queue import QueueRules
-from heliograph.core.workers import WorkerInfo
+from heliograph.core.workers import WorkerInfo, WorkerState
 from heliograph.serving.access import Caller
 from heliograph.serving.events import BACKOFF_SECONDS, WAIT_SECONDS, EventFeed
 from heliograph.serving.subscriptions import (
@@ -107,6 +108,12 @@ async def heard(subscription: Subscription, count: int) -> list[Told]:
     return found
 
 
+def accepted(snapshot: Snapshot) -> int:
+    """How many jobs a snapshot counts, for a reader who sees all."""
+    assert snapshot.counts is not None
+    return snapshot.counts.accepted
+
+
 def job_ids(told: Sequence[Told]) -> list[str]:
     return [job_id for one in told if isinstance(one, Event) for job_id in one.job_ids]
 
@@ -116,7 +123,7 @@ def test_it_begins_with_a_snapshot_and_goes_on_live() -> None:
         await desk.accept(3)
         with feed.subscribe(EVERYBODY) as subscription:
             snapshot = await first(subscription)
-            assert snapshot.counts.accepted == 3
+            assert accepted(snapshot) == 3
             (job_id,) = await desk.accept()
             (event,) = await heard(subscription, 1)
             assert isinstance(event, Event)
@@ -126,18 +133,32 @@ def test_it_begins_with_a_snapshot_and_goes_on_live() -> None:
     play(scenario)
 
 
-def test_everybody_hears_of_workers_and_only_owners_of_jobs() -> None:
+def test_who_does_not_see_all_hears_of_its_own_jobs_alone() -> None:
+    """Live, in the snapshot, and when it comes back."""
+
     async def scenario(desk: Desk, feed: EventFeed) -> None:
+        info = WorkerInfo(name="w", state=WorkerState.READY, host="h", pid=1)
+        await MemorySource(desk.queue).beat(info)
         with feed.subscribe(ME) as mine, feed.subscribe(EVERYBODY) as all_:
-            await first(mine)
-            await first(all_)
+            start = await first(mine)
+            assert (start.counts, list(start.workers)) == (None, [])
+            assert [worker.name for worker in (await first(all_)).workers] == ["w"]
+            await desk.tell(EventKind.FLEET, worker="w", detail="scaled")
             (theirs,) = await desk.accept(owner="you")
             (own,) = await desk.accept(owner="me")
-            await desk.tell(EventKind.FLEET, worker="w", detail="scaled")
-            assert job_ids(await heard(mine, 2)) == [own]
             assert job_ids(await heard(all_, 3)) == [theirs, own]
+            assert kinds(await heard(mine, 1)) == [EventKind.ACCEPTED]
+            assert await mine.next(5) == ()
+        with feed.subscribe(ME, start.id) as mine, feed.subscribe(EVERYBODY, start.id) as all_:
+            assert kinds(await heard(all_, 3)) == [EventKind.FLEET, EventKind.ACCEPTED, EventKind.ACCEPTED]
+            assert job_ids(told := await heard(mine, 1)) == [own]
+            assert kinds(told) == [EventKind.ACCEPTED]
 
     play(scenario)
+
+
+def kinds(told: Sequence[Told]) -> list[EventKind]:
+    return [one.kind for one in told if isinstance(one, Event)]
 
 
 def test_one_reading_serves_all_and_ends_after_the_last_listener() -> None:
@@ -216,7 +237,7 @@ def test_a_reader_that_is_too_slow_starts_over() -> None:
             reset, snapshot = await heard(slow, 2)
             assert isinstance(reset, Reset)
             assert isinstance(snapshot, Snapshot)
-            assert snapshot.counts.accepted == MAX_WAITING_EVENTS + 1
+            assert accepted(snapshot) == MAX_WAITING_EVENTS + 1
             (job_id,) = await desk.accept()
             assert job_ids(await heard(slow, 1)) == [job_id]
 
@@ -268,7 +289,7 @@ def test_an_outage_is_told_once_and_ends_with_a_snapshot() -> None:
                     reset, snapshot = await heard(each, 2)
                     assert isinstance(reset, Reset)
                     assert isinstance(snapshot, Snapshot)
-                    assert snapshot.counts.accepted == 1
+                    assert accepted(snapshot) == 1
                 (job_id,) = await desk.accept()
                 assert job_ids(await heard(subscription, 1)) == [job_id]
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import asdict, replace
+
 import pytest
 
 from heliograph.core import errors
 from heliograph.core.models import Task
+from heliograph.core.queue import QueueRules
 from heliograph.core.workers import WorkerInfo, WorkerState
-from heliograph.serving.model_table import ModelState, ServedModel
+from heliograph.serving.model_table import ModelState, Plan, ServedModel
 from heliograph.serving.remote_models import RemoteModels
+from heliograph.worker.heartbeat import Heart
+from queue_trials import MemoryTrial
 from unit.serving.parts import model_spec
 
 HELP = "run `heliograph models pull stub`"
@@ -23,6 +30,54 @@ def worker(state: WorkerState, model: str, name: str = "w") -> WorkerInfo:
     return WorkerInfo(
         name=name, state=state, host="h", pid=1, models={"stub": model, "other": "ready"}, problems=problems
     )
+
+
+RUNS = Plan(engine="openvino", precision="fp32", streams=2, threads_per_stream=1, max_batch=4)
+PLAN = asdict(RUNS)
+
+
+def with_plan(name: str, plan: object, state: WorkerState = WorkerState.READY) -> WorkerInfo:
+    return replace(worker(state, "ready", name), plans=json.loads(json.dumps({"stub": plan})))
+
+
+def test_the_plan_is_that_of_a_worker_that_serves_and_its_variant_can_be_named() -> None:
+    models = table()
+    with pytest.raises(errors.ModelUnknown):
+        models.find("stub-fp32", None)
+    other = {**PLAN, "precision": "int8"}
+    models.observe([with_plan("gone", other, WorkerState.GONE), with_plan("w", {**PLAN, "newer": 1})])
+    found = models.find("stub-fp32", None)
+    assert found.plan == RUNS
+    models.observe([])  # all scaled away; requests go on to use the name
+    assert models.find("stub-fp32", None) is found
+    models.observe([with_plan("x", other)])
+    assert models.find("stub-int8", None) is found
+
+
+@pytest.mark.parametrize("told", [{}, {"engine": "onnx"}, [], "x", None])
+def test_a_plan_of_another_version_is_none(told: object) -> None:
+    models = table()
+    models.observe([with_plan("w", told)])
+    assert models.find("stub", None).plan is None
+    models.observe([with_plan("w", told), with_plan("x", PLAN)])
+    assert models.find("stub", None).plan is not None
+
+
+@pytest.mark.anyio
+async def test_a_heart_tells_the_plans_of_what_is_loaded() -> None:
+    stub, bare = ServedModel("stub", model_spec()), ServedModel("bare", model_spec("bare"))
+    stub.state, stub.plan = ModelState.READY, RUNS
+    trial = MemoryTrial(QueueRules())
+    heart = Heart("w", trial.source, [stub, bare], load=lambda: (0, 0), now=lambda: 0.0)
+    heart.is_starting = False
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):  # it beats at once, and goes on for ever
+            await heart.beat()
+    heard = await trial.desk.workers()
+    assert heard[0].plans == {"stub": PLAN}
+    models = table()
+    models.observe(heard)
+    assert models.find("stub-fp32", None).plan == RUNS
 
 
 def test_it_is_ready_without_workers() -> None:

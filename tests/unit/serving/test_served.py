@@ -13,12 +13,14 @@ import pytest
 
 from heliograph.adapters.engines.stub import StubEngine
 from heliograph.core import errors
-from heliograph.core.models import Task
+from heliograph.core.models import ModelSpec, Task
 from heliograph.core.ports import EngineOptions, ModelFile
 from heliograph.core.predictions import LabelledPicture
+from heliograph.serving import served
 from heliograph.serving.admission import PixelBudget
+from heliograph.serving.batcher import Batcher
 from heliograph.serving.model_table import ModelState
-from heliograph.serving.pipeline import Workshop
+from heliograph.serving.pipeline import Pipeline, Workshop
 from heliograph.serving.predict import LocalPredictor, NamedPicture
 from heliograph.serving.served import ServedModels, ServingRules
 from heliograph.serving.threads import WorkerThreads
@@ -114,6 +116,37 @@ async def test_a_model_that_does_not_come_does_not_stop_the_next() -> None:
             ModelState.UNAVAILABLE,
             ModelState.READY,
         ]
+
+
+async def test_a_model_that_cannot_be_put_together_does_not_stop_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def put_together(spec: ModelSpec, batcher: Batcher, shop: Workshop) -> Pipeline:
+        if spec.name == "first":
+            raise LookupError("no such step")
+        return Pipeline(spec, batcher, shop)
+
+    monkeypatch.setattr(served, "Pipeline", put_together)
+    load = Loader()
+    load.gate.set()
+    async with serving(load) as models:
+        await models.loaded(models.find("remover", None), 10)
+        with pytest.raises(errors.ModelInvalid, match="no such step"):
+            await models.loaded(models.find("first", None), 10)
+        assert models.settled
+        assert [engine.closed for engine in load.engines] == [True, False, False]
+
+
+async def test_a_model_that_cannot_be_counted_answers_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Tally, *facts: str) -> None:
+        raise ValueError("duplicate")
+
+    monkeypatch.setattr(Tally, "model_loaded", refuse)
+    load = Loader()
+    load.gate.set()
+    async with serving(load) as models:
+        await models.loaded(models.find("remover", None), 10)
+        assert models.ready
 
 
 async def test_without_any_model_it_is_settled_and_not_ready() -> None:

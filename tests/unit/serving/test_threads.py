@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from heliograph.serving import threads as module
 from heliograph.serving.threads import WorkerThreads
 
 pytestmark = pytest.mark.anyio
@@ -98,3 +99,26 @@ async def test_close_finishes_what_was_handed_in() -> None:
     await asyncio.sleep(0)
     workers.close()
     assert await asyncio.gather(*tasks) == [7] * 20
+
+
+async def test_a_thread_that_hangs_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.1)
+    workers, begun, hold = WorkerThreads(3, name="hanging"), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        hold.wait(30)
+
+    task = asyncio.ensure_future(workers.run(hang))
+    assert await workers.run(lambda: begun.wait(5))
+    workers.close()
+    (record,) = caplog.records
+    assert (record.message, record.__dict__["pool"], record.__dict__["threads"]) == (
+        "threads do not end",
+        "hanging",
+        1,
+    )
+    hold.set()
+    await task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import TypeAlias
 from heliograph.adapters.fleet.children import Child
 from heliograph.core import errors
 
+log = logging.getLogger(__name__)
+
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 GROWN_UP_SECONDS = 30.0
 """A child that ran for so long did not die young."""
 
 Launch: TypeAlias = Callable[[], Awaitable[Child]]
-"""Starts a child, or raises OSError or one of our errors."""
+"""Starts a child. Whatever it raises is a death: another one is tried later."""
 
 
 class Backoff:
@@ -104,8 +107,10 @@ class Keeper:
         """Launches one and waits; None if it was let go while it ran."""
         try:
             child = self.child = await self._launch()
-        except (OSError, errors.HeliographError) as error:
-            reason = errors.excerpt(error)
+        except Exception as error:
+            if not isinstance(error, OSError | errors.HeliographError):
+                log.exception("a child cannot be launched")
+            reason = errors.excerpt(error) or type(error).__name__
             return Death(child=None, reason=reason, next_seconds=self._backoff.after(0.0))
         if await self._dies(child):
             ending = await child.wait()

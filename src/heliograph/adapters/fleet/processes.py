@@ -151,6 +151,13 @@ class ProcessFleet:
         for name in sorted(self._ready - known):
             self._say(f"{name} is ready")
 
+    def kill(self, name: str, *, why: str) -> None:
+        """Kills a worker, if it runs, and says why; another one is started as after every death."""
+        for child in self._running():
+            if child.name == name:
+                self._say(f"{name} (pid {child.pid}) {why}: it is killed")
+                child.kill()
+
     def _running(self) -> list[Child]:
         return [keeper.child for keeper in self._places.values() if keeper.child is not None]
 

@@ -34,6 +34,7 @@ from heliograph.adapters.fleet.orphans import (
     url_of,
 )
 from heliograph.core import errors
+from heliograph.core.pictures import MEGABYTE
 
 NAME = "valkey"
 START_SECONDS = 300.0
@@ -44,6 +45,9 @@ LOCK_SECONDS = 5.0
 """How long files may stay locked after a server of ours is dead: it may have left a child that rewrites them."""
 GRACE_SECONDS = 20.0
 LAST_LINES = 4
+LEAST_MEMORY_BYTES = 256 * MEGABYTE
+MOST_OF_MACHINE = 0.6
+"""The share of the machine's memory that the server may have; workers need the rest."""
 
 LINE_HEAD = re.compile(r"^\d+:\w \d+ \w+ \d{4} [\d:.]+ \S ")
 SAID_ON_MOST_MACHINES = "WARNING Memory overcommit must be enabled!"
@@ -69,6 +73,12 @@ def find_program() -> str:
         raise errors.SettingsInvalid(f"{errors.excerpt(error)} Name a server with --redis-url.") from None
 
 
+def memory_limit(max_queued_bytes: int, machine_bytes: int | None) -> int:
+    """How many bytes of memory the server may use: results and records come on top of what may be queued."""
+    wanted = max(LEAST_MEMORY_BYTES, 2 * max_queued_bytes)
+    return wanted if machine_bytes is None else min(wanted, int(MOST_OF_MACHINE * machine_bytes))
+
+
 class EmbeddedValkey:
     """Keeps a server running on a folder from `start` to `stop`.
 
@@ -79,6 +89,7 @@ class EmbeddedValkey:
         children: start it.
         connect: makes a way to a server of a URL.
         say: takes what happens, for whoever watches.
+        memory_bytes: how much memory it may use; it then takes no more jobs.
     """
 
     def __init__(
@@ -90,8 +101,10 @@ class EmbeddedValkey:
         children: Children,
         connect: Connect,
         say: Say,
+        memory_bytes: int,
     ) -> None:
         self._program = program
+        self._memory_bytes = memory_bytes
         self._folder = folder
         self._children = children
         self._connect = connect
@@ -170,6 +183,7 @@ class EmbeddedValkey:
             "appendonly": "yes",
             "appendfsync": "always",
             "save": "",
+            "maxmemory": str(self._memory_bytes),
             "maxmemory-policy": "noeviction",
             "loglevel": "warning",
         }

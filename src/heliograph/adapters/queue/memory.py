@@ -78,9 +78,9 @@ class JobRecord:
     is_expired: bool = False
 
     @property
-    def stored_bytes(self) -> int:
-        """What it counts against the bound."""
-        return self.size + (len(self.result.data) + self.result.kept_elsewhere if self.result else 0)
+    def result_bytes(self) -> int:
+        """What its result counts, wherever it lies."""
+        return len(self.result.data) + self.result.kept_elsewhere if self.result else 0
 
     def as_job(self) -> Job:
         """What its owner sees."""
@@ -135,7 +135,7 @@ class MemoryQueue:
         self.events = EventLog(clock)
         self.workers = Heartbeats(clock, self.events)
         self.states: Counter[tuple[Priority, JobState]] = Counter()
-        self.stored_bytes = self.accepted = self.redelivered = self.expired = 0
+        self.stored_bytes = self.result_bytes = self.accepted = self.redelivered = self.expired = 0
         self._entries = 0
         self._news = asyncio.Event()
 
@@ -182,10 +182,12 @@ class MemoryQueue:
     def forget_result(self, record: JobRecord) -> None:
         """Removes what a final job answered, and its picture."""
         self.timetable.pop(record.id, None)
-        self.stored_bytes -= record.stored_bytes
+        self.stored_bytes -= record.size + record.result_bytes
+        self.result_bytes -= record.result_bytes
         record.payload, record.size, record.result, record.is_expired = b"", 0, None, True
         self.expired += 1
         self.memories[record.id] = self.clock() + self.rules.memory_seconds
+        self.announce()
 
     def forget(self, job_id: str) -> None:
         """Forgets that there was such a job."""
@@ -210,6 +212,14 @@ class MemoryQueue:
     def settled(self) -> int:
         """How many jobs are final."""
         return sum(number for (_, state), number in self.states.items() if state in FINAL_STATES)
+
+    def has_to_wait(self, priority: Priority) -> bool:
+        """Whether results take too much room, so that these jobs have to wait until some have gone.
+
+        They have to be a third of what is stored: less than that does not make room, and work does.
+        """
+        too_much = self.rules.max_bytes * self.rules.results_overrun
+        return priority is Priority.BULK and 3 * self.result_bytes > self.stored_bytes > too_much
 
     def counts(self) -> QueueCounts:
         """The queue in numbers."""

@@ -94,7 +94,9 @@ class MemoryDesk:
         open_jobs = queue.accepted - queue.settled
         bounds = [("jobs", open_jobs + new_jobs, rules.max_jobs * share)]
         if new_bytes is not None:
-            bounds.append(("bytes", queue.stored_bytes + new_bytes, rules.max_bytes * share))
+            kept = queue.accepted - queue.expired + new_jobs
+            used_bytes = queue.stored_bytes + new_bytes + kept * rules.job_bytes
+            bounds.append(("bytes", used_bytes, rules.max_bytes * share))
         for what, used, bound in bounds:
             if used > bound:
                 jobs_over = used - bound if what == "jobs" else open_jobs * (used - bound) / bound

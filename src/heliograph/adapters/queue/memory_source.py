@@ -46,7 +46,7 @@ class MemorySource:
         found: list[Delivery] = []
         for priority in sorted(Priority, key=lambda priority: priority is not prefer):
             line, leases = self._queue.waiting[priority], self._queue.leases[priority]
-            while line and len(found) < count:
+            while line and len(found) < count and not self._queue.has_to_wait(priority):
                 job = line.popleft()
                 if job.state is JobState.QUEUED:  # else it was cancelled while it waited
                     leases[job.entry] = Lease(job=job, worker=worker, since=self._queue.clock())
@@ -58,6 +58,8 @@ class MemorySource:
         over = self._queue.clock() - self._queue.rules.lease_seconds
         found: list[Delivery] = []
         for priority, leases in self._queue.leases.items():
+            if self._queue.has_to_wait(priority):
+                continue
             loose = [lease for lease in leases.values() if lease.worker == NOBODY]
             loose += [lease for lease in leases.values() if lease.worker != NOBODY and lease.since <= over]
             for lease in loose[: count - len(found)]:
@@ -152,7 +154,8 @@ class MemorySource:
         if isinstance(outcome.answer, JobResult):
             self._queue.settle(job, JobEvent.FINISH, worker=worker)
             job.result = outcome.answer
-            self._queue.stored_bytes += job.stored_bytes
+            self._queue.stored_bytes += job.result_bytes
+            self._queue.result_bytes += job.result_bytes
         else:
             self._queue.settle(job, JobEvent.FAIL, worker=worker)
             job.problem = outcome.answer

@@ -126,6 +126,7 @@ def heartbeat(info: WorkerInfo) -> str:
         "pid": info.pid,
         "models": dict(info.models),
         "problems": dict(info.problems),
+        "plans": {model: dict(plan) for model, plan in info.plans.items()},
         "holding": info.holding,
         "finished": info.finished,
         "started_at": info.started_at,
@@ -133,26 +134,30 @@ def heartbeat(info: WorkerInfo) -> str:
 
 
 def worker_of(name: str, stored: bytes, seen_ms: int, now_ms: int) -> WorkerInfo | None:
-    """The worker that a state and a heartbeat tell of, last heard of then; None for a state of a newer version."""
+    """The worker that a state and a heartbeat tell of, last heard of then; None for what another version says."""
     state, _, rest = text(stored).partition(" ")
     known = STATES.get(state)
     if now_ms - seen_ms >= milliseconds(HEARTBEAT_LOST_SECONDS):
         known = WorkerState.GONE
     if known is None:
         return None
-    said = json.loads(rest)
-    return WorkerInfo(
-        name=name,
-        state=known,
-        host=said["host"],
-        pid=said["pid"],
-        models=said["models"],
-        problems=said["problems"],
-        holding=said["holding"],
-        finished=said["finished"],
-        started_at=said["started_at"],
-        seen_at=seen_ms / 1000,
-    )
+    try:
+        said = json.loads(rest)
+        return WorkerInfo(
+            name=name,
+            state=known,
+            host=str(said["host"]),
+            pid=int(said["pid"]),
+            models=dict(said["models"]),
+            problems=dict(said["problems"]),
+            plans=dict(said["plans"]),
+            holding=int(said["holding"]),
+            finished=int(said["finished"]),
+            started_at=float(said["started_at"]),
+            seen_at=seen_ms / 1000,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def event_page(after: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> EventPage:

@@ -76,6 +76,7 @@ class RedisDesk:
         arguments: list[object] = [
             group.id, group.owner, group.priority.value, group.reply_to, key, group.fingerprint,
             rules.max_jobs, rules.max_bytes, rules.max_server_share, share, milliseconds(rules.memory_seconds),
+            rules.job_bytes,
         ]  # fmt: skip
         for job in group.jobs:
             arguments += (job.id, job.name, job.model, job.parameters, job.payload, job.kept_elsewhere)

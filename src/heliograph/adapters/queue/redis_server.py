@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -13,8 +14,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from heliograph.adapters.queue.keys import Keys
+from heliograph.adapters.queue.parts import seconds_for
+from heliograph.adapters.queue.redis_failures import BROKEN, FAILURES, Complaints, is_refusal, our_error
 from heliograph.adapters.queue.redis_scripts import SCRIPTS, Script
 from heliograph.core import errors
+
+log = logging.getLogger("heliograph.queue")
 
 Reply: TypeAlias = Any
 """What a server answers: bytes, numbers and lists of them."""
@@ -25,12 +30,14 @@ ANSWER_SECONDS = 5.0
 BLOCK_SECONDS = 5.0
 """The longest single wait at the server. Short, so that one that is gone is found out."""
 RETRY_SECONDS = 0.05
-BROKEN: Any = (exceptions.ConnectionError, RuntimeError)
-"""What a broken connection raises: the second comes from uvloop, for what is written after it has noticed. The
-client's types know only its own."""
 OLDEST_VERSION = (7, 0)
 DANGEROUS_POLICIES = ("allkeys-lru", "allkeys-lfu", "allkeys-random")
 """Others evict only keys that have an end; of ours, those can be missed."""
+
+WRONG_ADDRESS = (
+    "The queue's address is wrong: it is redis://, rediss:// or unix://, such as redis://localhost:6379/0, and signs "
+    "like / and @ in user and password are written %2F and %40."
+)
 
 
 class RedisServer:
@@ -50,18 +57,21 @@ class RedisServer:
         try:
             self._commands = _client(url, CONNECTIONS)
             self._waits = _client(url, WAITING_CONNECTIONS)
-        except ValueError as error:
-            raise errors.SettingsInvalid(f"The queue's address is wrong: {errors.excerpt(error)}") from error
+        except (ValueError, TypeError):  # it may cite the password
+            raise errors.SettingsInvalid(WRONG_ADDRESS) from None
         self._scripts = {name: Script(name) for name in SCRIPTS}
+        self._complaints = Complaints()
+        self.is_durable: bool | None = None
+        """Whether the server writes each change to a disk; None before `check` found out, and if it does not tell."""
 
-    async def call(self, *command: object) -> Reply:
-        """What the server answers to a command."""
-        async with _translated():
+    async def call(self, *command: object, answer_bytes: int = 0) -> Reply:
+        """What the server answers to a command; so many bytes, where that is known and much."""
+        async with self._answer(seconds_for(command, answer_bytes)):
             return await self._commands.execute_command(*command)
 
     async def wait(self, *command: object) -> Reply:
         """What it answers to a command that may block so long as `BLOCK_SECONDS`; nothing else waits behind it."""
-        async with _translated(BLOCK_SECONDS):
+        async with self._answer(BLOCK_SECONDS):
             return await self._waits.execute_command(*command)
 
     async def together(self, commands: Sequence[Sequence[object]]) -> Sequence[Reply]:
@@ -69,16 +79,16 @@ class RedisServer:
 
         A full Redis refuses that, whatever they do; there they come one after the other.
         """
-        async with _translated():
+        async with self._answer():
             try:
                 return await self._pipe(commands, in_one_instant=True)
             except exceptions.OutOfMemoryError:
                 return await self._pipe(commands)
 
-    async def run(self, script: str, *arguments: object) -> Reply:
+    async def run(self, script: str, *arguments: object, answer_bytes: int = 0) -> Reply:
         """What a script answers. A server that has restarted gets it anew."""
         by_hash, by_text = self._ways(script, arguments)
-        async with _translated():
+        async with self._answer(seconds_for(arguments, answer_bytes)):
             try:
                 return await self._commands.execute_command(*by_hash)
             except exceptions.NoScriptError:
@@ -89,7 +99,7 @@ class RedisServer:
     ) -> tuple[Reply, Reply]:
         """What a script answers, and after it a command, in one round trip."""
         by_hash, by_text = self._ways(script, arguments)
-        async with _translated():
+        async with self._answer():
             try:
                 first, second = await self._pipe([by_hash, command])
             except exceptions.NoScriptError:
@@ -109,17 +119,18 @@ class RedisServer:
             return await pipe.execute()
 
     async def check(self) -> None:
-        """Finds out whether the server can hold a queue.
+        """Finds out whether the server can hold a queue. The log is told if it would forget it, and nothing else.
 
         Raises:
             SettingsInvalid: it refuses our password, is too old, or throws away what it has no memory for.
             QueueUnavailable: it does not answer.
         """
         try:
-            facts = await self.call("INFO")
+            async with self._answer(is_told=False):
+                facts = await self._commands.execute_command("INFO")
         except errors.QueueUnavailable as error:
-            if _is_refusal(error.__cause__):
-                raise errors.SettingsInvalid(error.message) from error
+            if is_refusal(error.__cause__):
+                raise errors.SettingsInvalid(f"{error.message[:-1]}: {error.reason}") from error
             raise
         version = str(facts["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
@@ -131,11 +142,26 @@ class RedisServer:
                 f"The queue's server may throw jobs away: its maxmemory-policy is {facts['maxmemory_policy']}, "
                 "and must be noeviction."
             )
+        self.is_durable = bool(facts["aof_enabled"]) if "aof_enabled" in facts else None
+        if self.is_durable is False:
+            log.warning("queue is lost when its server ends", extra={"reason": "its appendonly is no"})
 
     async def close(self) -> None:
         """Lets go of connections."""
         await self._commands.aclose()
         await self._waits.aclose()
+
+    @asynccontextmanager
+    async def _answer(self, patience_seconds: float = 0.0, *, is_told: bool = True) -> AsyncIterator[None]:
+        """Turns what the server refuses, or does not answer in time, into our errors, and tells the log why."""
+        try:
+            async with asyncio.timeout(patience_seconds + ANSWER_SECONDS):
+                yield
+        except FAILURES as error:
+            ours = our_error(error)
+            if is_told:
+                self._complaints.tell(ours)
+            raise ours from error
 
 
 def block(seconds: float) -> int:
@@ -159,27 +185,5 @@ def _client(url: str, connections: int) -> Redis:
         socket_connect_timeout=ANSWER_SECONDS,
         retry=Retry(ConstantBackoff(RETRY_SECONDS), 1, BROKEN),
     )
+    pool.make_connection()  # not opened; this refuses options that nobody knows
     return Redis.from_pool(pool)
-
-
-@asynccontextmanager
-async def _translated(patience_seconds: float = 0.0) -> AsyncIterator[None]:
-    """Turns what the server refuses, or does not answer in time, into our errors."""
-    try:
-        async with asyncio.timeout(patience_seconds + ANSWER_SECONDS):
-            yield
-    except exceptions.OutOfMemoryError as error:
-        raise errors.QueueFull("The queue's server has no memory left.", retry_after_seconds=5.0) from error
-    except (*BROKEN, exceptions.TimeoutError, OSError) as error:
-        reason = errors.excerpt(error) or "it took too long"
-        what = "refuses the user or password" if _is_refusal(error) else "does not answer"
-        raise errors.QueueUnavailable(f"The queue's server {what}: {reason}") from error
-    except exceptions.RedisError as error:
-        raise errors.QueueUnavailable(f"The queue's server refuses: {errors.excerpt(error)}") from error
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    """Whether the server knows us not; its client wraps what it says while it connects."""
-    return isinstance(error, exceptions.AuthenticationError) or (
-        error is not None and isinstance(error.__cause__, exceptions.AuthenticationError)
-    )

@@ -1,10 +1,11 @@
 -- Takes the jobs of a request in, all or none. A full server refuses the first write, before anything is stored.
 -- ARGV: group, owner, priority, reply, idempotency key, fingerprint, max jobs, max bytes, max share of the server,
---       share of each bound, memory ms, then for each job: id, name, model, parameters, payload, bytes elsewhere
+--       share of each bound, memory ms, bytes that a job counts beside its payload, then for each job: id, name,
+--       model, parameters, payload, bytes elsewhere
 -- Returns outcome, detail, by how much over the bound, the bound, how many jobs are open, how many were settled.
 local group, owner, priority, reply = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local idempotency, fingerprint, share, memory_ms = ARGV[5], ARGV[6], ARGV[10], ARGV[11]
-local first, step = 12, 6
+local first, step = 13, 6
 
 local jobs, bytes, bytes_here = (#ARGV - first + 1) / step, 0, 0
 for at = first, #ARGV, step do
@@ -13,10 +14,11 @@ for at = first, #ARGV, step do
 end
 bytes = bytes + bytes_here
 local counted_now = redis.call('HMGET', counters_key, 'queued:interactive', 'queued:bulk', 'running:interactive',
-  'running:bulk', 'done', 'failed', 'dead', 'cancelled', 'bytes')
+  'running:bulk', 'done', 'failed', 'dead', 'cancelled', 'bytes', 'accepted', 'expired')
 for i = 1, #counted_now do counted_now[i] = tonumber(counted_now[i]) or 0 end
 local open = counted_now[1] + counted_now[2] + counted_now[3] + counted_now[4]
 local settled = counted_now[5] + counted_now[6] + counted_now[7] + counted_now[8]
+local kept = counted_now[10] - counted_now[11]
 
 if redis.call('EXISTS', group_key(group)) == 1 then
   return {'new', group, 0, 0, open, settled} -- the same call again, whose answer was lost on the way
@@ -31,14 +33,10 @@ end
 local function over(what, used, bound)
   if used > bound then return {'full', what, math.ceil(used - bound), math.ceil(bound), open, settled} end
 end
-local info = redis.pcall('INFO', 'memory')
-local memory, limit = 0, 0 -- of a server that does not tell
-if not info.err then
-  memory, limit = info:match('used_memory:(%d+)') or 0, info:match('\nmaxmemory:(%d+)') or 0
-end
+local memory, limit = memory_of_server()
 local refused = over('jobs', open + jobs, ARGV[7] * share)
-  or over('bytes', counted_now[9] + bytes, ARGV[8] * share)
-  or tonumber(limit) > 0 and over('memory', memory + bytes_here, limit * ARGV[9] * share)
+  or over('bytes', counted_now[9] + bytes + (kept + jobs) * ARGV[12], ARGV[8] * share)
+  or limit > 0 and over('memory', memory + bytes_here, limit * ARGV[9] * share)
 if refused then return refused end
 
 local stream = stream_key(priority)

@@ -16,6 +16,7 @@ for at = 3, #ARGV, 7 do
       settle(job, event, keep_ms, worker, 'media', ARGV[at + 4], 'facts', ARGV[at + 5], 'result_size', size)
       redis.call('SET', result_key(id), ARGV[at + 3])
       count('bytes', size)
+      count('results', size)
     else
       settle(job, event, keep_ms, worker, 'code', ARGV[at + 3], 'message', ARGV[at + 4])
     end

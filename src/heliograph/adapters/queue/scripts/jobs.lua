@@ -168,10 +168,30 @@ local function make_groups()
   end
 end
 
+-- What the server uses of its memory, and its limit; 0 where it has none or does not tell.
+local function memory_of_server()
+  local info = redis.pcall('INFO', 'memory')
+  if info.err then return 0, 0 end
+  return tonumber(info:match('used_memory:(%d+)')) or 0, tonumber(info:match('\nmaxmemory:(%d+)')) or 0
+end
+
+-- Whether results take too much room, so that bulk has to wait until some have gone. They have to be a third of what is
+-- stored: less than that does not make room, and work does.
+local function has_to_wait(priority, max_bytes, max_share)
+  if priority ~= 'bulk' then return false end
+  local stored = redis.call('HMGET', counters_key, 'bytes', 'results')
+  local bytes, results = tonumber(stored[1]) or 0, tonumber(stored[2]) or 0
+  if 3 * results <= bytes then return false end
+  if bytes > tonumber(max_bytes) then return true end
+  local used, limit = memory_of_server()
+  return limit > 0 and used > limit * max_share
+end
+
 -- Removes what a final job answered, and its picture. What stays says that there was such a job.
 local function forget_result(job, memory_ms)
   local key = job_key(job.id)
   count('bytes', -((job.size or 0) + (job.result_size or 0)))
+  count('results', -(job.result_size or 0))
   count('expired', 1)
   redis.call('ZREM', timetable_key, job.id)
   redis.call('ZREM', everybody_key, job.id)

@@ -1,6 +1,7 @@
 -- Hands a worker what nobody holds, and what others let run out. One call looks at some 200 leases of a
 -- stream: many workers ask, and together they see all.
--- ARGV: worker, count, lease ms, then for each stream: priority, where the last call stopped
+-- ARGV: worker, count, lease ms, stored bytes and share of the server above which bulk waits, then for each stream:
+--   priority, where the last call stopped
 -- Returns where this one stopped in each stream, then id, entry, priority and attempts so far of each job.
 local worker, left, lease = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local stops, found = {}, {}
@@ -23,11 +24,11 @@ local function take_given(stream, priority)
   return true
 end
 
-for at = 4, #ARGV, 2 do
+for at = 6, #ARGV, 2 do
   local priority, stop, looked = ARGV[at], ARGV[at + 1], 0
   local from_beginning = stop == '0-0'
   local stream = stream_key(priority)
-  if left > 0 and take_given(stream, priority) then
+  if left > 0 and not has_to_wait(priority, ARGV[4], ARGV[5]) and take_given(stream, priority) then
     while left > 0 and looked < 200 do
       looked = looked + 10 * left -- the server looks at ten times as many as it is asked for
       local answer = redis.call('XAUTOCLAIM', stream, GROUP, worker, lease, stop, 'COUNT', left)
