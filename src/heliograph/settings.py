@@ -173,7 +173,10 @@ class Settings(BaseSettings):
         64 * MEGAPIXEL, ge=1, description="Pixels of all pictures in memory together; pictures wait for room."
     )
     request_timeout_seconds: float = Field(
-        30.0, gt=0, le=3600, description="From admission to the answer; then 504."
+        30.0,
+        gt=0,
+        le=3600,
+        description="From admission to the answer; then 504, or 503 if nothing had begun with it.",
     )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, le=3600, description="For a request's body to arrive; then 408."

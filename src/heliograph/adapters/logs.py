@@ -32,6 +32,9 @@ def set_up_logs(*, level: str, json: bool, stream: TextIO | None = None) -> None
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())
+    logging.getLogger("python_multipart").setLevel(
+        logging.ERROR
+    )  # else it tells of each client's broken body
     logging.captureWarnings(True)
 
 

@@ -78,7 +78,7 @@ async def gateway(settings: Settings, keys: KeyRing, queue: Queue) -> AsyncItera
             threads=threads,
             view=view,
             fleet=FleetView(_fleet(settings, queue), queue.desk),
-            durable=True,
+            durable=queue.is_durable,
         )
         beside = [view.watch(), replies.listen(), expire(queue.desk)]
         if queue.sweep is not None:

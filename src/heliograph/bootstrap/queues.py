@@ -31,11 +31,12 @@ BLOB_THREADS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """Both ends of a queue, and what clears up its blob store, where there is one."""
+    """Both ends of a queue, whether it outlives its server, and what clears up its blob store, where there is one."""
 
     desk: JobDesk
     source: JobSource
     rules: QueueRules
+    is_durable: bool = False
     sweep: Sweep | None = None
 
 
@@ -97,6 +98,7 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
                     desk=OffloadingDesk(desk, shelf),
                     source=OffloadingSource(source, shelf),
                     rules=rules,
+                    is_durable=server.is_durable is not False,
                     sweep=BlobSweep(desk, shelf, result_seconds=settings.result_seconds).sweep
                     if blobs
                     else None,

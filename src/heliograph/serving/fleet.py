@@ -152,7 +152,7 @@ def _heard(info: WorkerInfo, member: FleetMember | None) -> FleetWorker:
         pid=info.pid,
         models=info.models,
         problems=info.problems,
-        holding=info.holding,
+        holding=0 if info.state is WorkerState.GONE else info.holding,  # others have its jobs by now
         finished=info.finished,
         started_at=info.started_at,
         seen_at=info.seen_at,

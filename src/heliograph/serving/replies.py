@@ -64,16 +64,20 @@ class Replies:
 
     async def listen(self) -> None:
         """Listens until it is cancelled, through failures of the queue."""
-        pause = RETRY_SECONDS[0]
+        pause, is_away = RETRY_SECONDS[0], False
         while True:
             try:
                 finished = await self._desk.finished(self.gateway, wait_seconds=WAIT_SECONDS)
             except errors.CapacityError as error:
-                log.warning("answers cannot be heard", extra={"reason": error.message})
+                if not is_away:
+                    log.warning("queue away", extra={"reason": error.message})
+                is_away = True
                 await asyncio.sleep(pause)
                 pause = min(RETRY_SECONDS[1], 2 * pause)
                 continue
-            pause = RETRY_SECONDS[0]
+            if is_away:
+                log.warning("queue back")
+            pause, is_away = RETRY_SECONDS[0], False
             for one in finished:
                 if one.job_id in self._expected:
                     self._expected[one.job_id].settle(one)

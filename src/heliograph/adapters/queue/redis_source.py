@@ -56,6 +56,7 @@ class RedisSource:
         second = Priority.BULK if prefer is Priority.INTERACTIVE else Priority.INTERACTIVE
         priorities, now = (prefer, second), time.monotonic()
         is_quiet = self._is_quiet and wait_seconds > 0 and now - self._looked_at < LOOK_SECONDS
+        self._is_quiet = False
         if not is_quiet:
             self._looked_at = now
             bulk_waits, found = await self._look(worker, count, priorities)
@@ -63,7 +64,7 @@ class RedisSource:
                 return found
             if bulk_waits:
                 return await self._wait(worker, (Priority.INTERACTIVE,), wait_seconds)
-        self._is_quiet, begun = False, time.monotonic()
+        begun = time.monotonic()
         found = await self._wait(worker, priorities, wait_seconds)
         self._is_quiet = time.monotonic() - begun > QUIET_SECONDS
         if len(found) > count:  # one from each stream, where both got a job since we looked
