@@ -134,7 +134,7 @@ async def _is_there(server: RedisServer) -> bool:
     try:
         await server.check()
     except errors.QueueUnavailable as error:
-        log.warning("queue away: waiting for it", extra={"reason": error.message})
+        log.warning("queue away: waiting for it", extra={"reason": error.reason or error.message})
         return False
     return True
 

@@ -31,7 +31,7 @@ class Connection:
         if not isinstance(error, errors.QueueUnavailable):
             log.warning(error.title, extra={"worker": self._worker, "reason": error.message})
         elif self.is_up:
-            log.warning("queue away", extra={"worker": self._worker, "reason": error.message})
+            log.warning("queue away", extra={"worker": self._worker, "reason": error.reason or error.message})
             self.is_up = False
 
 

@@ -92,6 +92,8 @@ class Consumer:
         self._outcomes = OutcomeBox(name, source, self._connection, self._settle, clock=clock)
         self._reads = 0
         self._next_reclaim = self._rest_until = 0.0
+        self._unbegun: Sequence[Delivery] = ()
+        """Read, though the queue has not said yet whether they are this worker's to begin."""
         self._alone_next = True
         self._stopping = False
         self._reading: asyncio.Future[Sequence[Delivery]] | None = None
@@ -131,6 +133,9 @@ class Consumer:
                 backoff.reset()
 
     async def _feed_once(self) -> None:
+        if self._unbegun:
+            await self._begin(self._unbegun)
+            return
         aside = self._holding.aside
         if aside and self._alone_next:
             await self._do_alone(aside[0])
@@ -175,6 +180,12 @@ class Consumer:
         return found
 
     async def _begin(self, deliveries: Sequence[Delivery]) -> None:
+        """Begins with jobs; if the queue does not answer, they are the first to be begun once it does."""
+        self._unbegun = deliveries
+        await self._start(deliveries)
+        self._unbegun = ()
+
+    async def _start(self, deliveries: Sequence[Delivery]) -> None:
         if not deliveries:
             return
         for assignment in await self._source.start(self._name, deliveries):
@@ -186,7 +197,7 @@ class Consumer:
         await self._until_nothing_is_begun()
         self._alone_next = False
         if delivery in self._holding.aside and not self._stopping:  # else its lease was lost meanwhile
-            await self._begin([delivery])
+            await self._start([delivery])
             self._holding.drop(delivery)
             await self._until_nothing_is_begun()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
+from unittest.mock import patch
 
-from heliograph.core.jobs import Assignment, JobResult, JobState, Priority
+from heliograph.core.jobs import Assignment, Delivery, JobResult, JobState, Priority
+from heliograph.worker import outcomes
 from heliograph.worker.consumer import ConsumerRules
 from heliograph.worker.holding import Capacity
 from unit.worker.consumers import RESULT, Away, Bench, Engine, Running, in_fake_time
@@ -79,6 +81,7 @@ async def test_a_worker_without_the_model_costs_no_job_its_life() -> None:
 
 
 @fake_time
+@patch.object(outcomes, "PATIENCE_SECONDS", 10.0)
 async def test_an_outcome_that_is_never_taken_holds_up_no_other() -> None:
     bench, engine = Bench(lease_seconds=2), Engine(seconds=0.01)
     source = Away(bench.queue)
@@ -88,7 +91,7 @@ async def test_an_outcome_that_is_never_taken_holds_up_no_other() -> None:
     rules = ConsumerRules(min_held=2, max_held=4, renew_seconds=0.6, reclaim_seconds=0.4)
     running = Running(bench.consumer(engine, source=source, rules=rules))
     assert set(await bench.until_final(others, seconds=60)) == {JobState.DONE}
-    assert await bench.until_final([large], seconds=2000) == [JobState.DEAD]
+    assert await bench.until_final([large], seconds=200) == [JobState.DEAD]
     await running.stop()
     assert (await bench.job(large)).attempts == 3
 
@@ -198,6 +201,27 @@ async def test_outcomes_wait_for_a_server_that_is_away() -> None:
     assert (connected_before, running.consumer.is_connected) == (False, True)
     await running.stop()
     assert sorted(engine.done) == ["a", "b", "c"]
+
+
+@fake_time
+async def test_jobs_that_could_not_be_begun_are_begun_as_soon_as_the_server_is_back() -> None:
+    bench, engine = Bench(), Engine(seconds=0.1)
+
+    class Breaking(Away):
+        async def start(self, worker: str, deliveries: Sequence[Delivery]) -> Sequence[Assignment]:
+            if not engine.begun:
+                self.is_away = True
+                asyncio.get_running_loop().call_later(1, setattr, self, "is_away", False)
+            return await super().start(worker, deliveries)
+
+    running = Running(bench.consumer(engine, source=Breaking(bench.queue)))
+    ids = await bench.add("a", "b")
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        engine.begun += 1
+    assert set(await bench.until_final(ids, seconds=5)) == {JobState.DONE}
+    await running.stop()
+    assert [(await bench.job(job_id)).attempts for job_id in ids] == [1, 1]
 
 
 @fake_time
