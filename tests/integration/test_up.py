@@ -188,6 +188,15 @@ def test_ctrl_c_ends_within_seconds_and_the_next_one_goes_on(models: Path, tmp_p
         check_answers(running, wait_until_finished(running.service, receipt["group"]))
 
 
+@pytest.fixture
+def hearing_hangups() -> Iterator[None]:
+    """Processes that are started heed SIGHUP, even where who runs the tests had it ignored, as `nohup` does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing_hangups")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_signals_end_it_too(models: Path, tmp_path: Path, number: int) -> None:
     with up(models, tmp_path / "queue", "--workers", "0") as running:
