@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ class Ledger:
     failures: list[str] = field(default_factory=list)
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     """Does something over and over until the play ends or something is wrong."""
 
     def __init__(self, url: str, ledger: Ledger, chance: Chance, ends: threading.Event) -> None:
@@ -74,9 +75,9 @@ class Client(threading.Thread):
         except Exception as error:
             self.ledger.failures.append(f"{self.name}: {type(error).__name__}: {error}")
 
+    @abstractmethod
     def work(self) -> None:
         """What it does."""
-        raise NotImplementedError
 
     def insist(self, method: str, path: str, expected: Sequence[int], **content: Any) -> httpx2.Response:
         """The answer with one of the expected statuses, however often it takes; refusals are counted."""

@@ -16,7 +16,7 @@ from heliograph.serving.access import Scope, create_key
 
 SMALL_WORDS = [word for value in (*SMALL, *FIXED) for word in ("--set", value)]
 READY_SECONDS = 3
-STARTS = 5
+STARTS = 3
 
 
 def deploy(cluster: Cluster, checkout: Path, namespace: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from heliograph.adapters.fleet.socket import SocketFleet
 from heliograph.adapters.metrics.prometheus import PrometheusMetrics
 from heliograph.api.services import Services
-from heliograph.bootstrap.http import QueueUse, answer, build_services, open_doors
+from heliograph.bootstrap.http import QueueUse, answer, build_services
 from heliograph.bootstrap.parts import (
     background,
     build_codec,
@@ -20,6 +20,7 @@ from heliograph.bootstrap.parts import (
     run_until_stopped,
 )
 from heliograph.bootstrap.queues import Queue, server_queue
+from heliograph.bootstrap.sockets import open_doors
 from heliograph.core.fleet import Fleet
 from heliograph.core.jobs import new_id
 from heliograph.serving.access import KeyRing

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from heliograph import __version__
@@ -14,8 +13,8 @@ from heliograph.api.page import page_routes
 from heliograph.api.server import HttpServer, ServerRules, serve_until
 from heliograph.api.services import Services
 from heliograph.api.uploads import UploadLimits
-from heliograph.bootstrap.parts import clock, read_keys
-from heliograph.bootstrap.sockets import address_of, listen
+from heliograph.bootstrap.parts import clock
+from heliograph.bootstrap.sockets import Doors, address_of
 from heliograph.console import STATIC_FOLDER
 from heliograph.core.ports import Imaging, Metrics
 from heliograph.core.queue import JobDesk
@@ -49,27 +48,6 @@ class QueueUse:
     view: QueueView
     fleet: FleetView | None
     durable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
-    """The listening sockets of a process, main port first, and who may come in."""
-
-    listeners: Sequence[socket.socket]
-    keys: KeyRing
-
-
-def open_doors(settings: Settings) -> Doors:
-    """The sockets, bound before anything else costs time.
-
-    Raises:
-        SettingsInvalid: an address cannot be bound, or keys are missing or wrong.
-    """
-    keys = read_keys(settings)
-    listeners = [listen(settings.host, settings.port)]
-    if settings.ops_port is not None:
-        listeners.append(listen(settings.host, settings.ops_port))
-    return Doors(listeners=listeners, keys=keys)
 
 
 def build_services(

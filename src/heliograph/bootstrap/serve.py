@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from heliograph.api.services import Services
-from heliograph.bootstrap.http import QueueUse, answer, build_services, open_doors
 from heliograph.bootstrap.parts import background, clock, run_until_stopped
 from heliograph.bootstrap.predicting import Predicting, predicting
+from heliograph.bootstrap.sockets import open_doors
 from heliograph.serving.access import KeyRing
 from heliograph.serving.predict import LocalPredictor
 from heliograph.serving.upkeep import QueueView, expire
 from heliograph.settings import Settings
+
+if TYPE_CHECKING:
+    from heliograph.api.services import Services
 
 
 def run_serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -26,8 +29,12 @@ def run_serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         doors = open_doors(settings)
-        async with predicting(settings) as parts, serving(settings, doors.keys, parts) as services:
-            await answer(doors, services, settings, stop=stop, announce=announce)
+        async with predicting(settings) as parts:
+            await asyncio.sleep(0)  # the first model loads in its thread from here on, beside these imports
+            from heliograph.bootstrap.http import answer
+
+            async with serving(settings, doors.keys, parts) as services:
+                await answer(doors, services, settings, stop=stop, announce=announce)
 
     run_until_stopped(main, settings)
 
@@ -38,6 +45,8 @@ async def serving(settings: Settings, keys: KeyRing, parts: Predicting) -> Async
 
     Jobs go on while HTTP drains, and stop with it: what is left in memory then is lost, as ``durable`` says.
     """
+    from heliograph.bootstrap.http import QueueUse, build_services
+
     predictor = LocalPredictor(parts.models, timeout_seconds=settings.request_timeout_seconds, clock=clock)
     if not settings.jobs:
         yield build_services(

@@ -1,10 +1,15 @@
-"""Listening sockets, and how a person types their addresses."""
+"""The listening sockets of a process, who may come in, and how a person types their addresses."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from heliograph.bootstrap.parts import read_keys
 from heliograph.core import errors
+from heliograph.serving.access import KeyRing
+from heliograph.settings import Settings
 
 BACKLOG = 2048
 EVERY_ADDRESS = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104  # ruff takes the names for a bind
@@ -30,3 +35,24 @@ def address_of(listener: socket.socket) -> str:
     if host in EVERY_ADDRESS:
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The listening sockets of a process, main port first, and who may come in."""
+
+    listeners: Sequence[socket.socket]
+    keys: KeyRing
+
+
+def open_doors(settings: Settings) -> Doors:
+    """The sockets, bound before anything else costs time.
+
+    Raises:
+        SettingsInvalid: an address cannot be bound, or keys are missing or wrong.
+    """
+    keys = read_keys(settings)
+    listeners = [listen(settings.host, settings.port)]
+    if settings.ops_port is not None:
+        listeners.append(listen(settings.host, settings.ops_port))
+    return Doors(listeners=listeners, keys=keys)

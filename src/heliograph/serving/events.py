@@ -12,6 +12,7 @@ from heliograph.core.jobs import QueueCounts
 from heliograph.core.queue import JobDesk
 from heliograph.core.workers import WorkerInfo
 from heliograph.serving.access import Caller
+from heliograph.serving.backoff import Backoff
 from heliograph.serving.subscriptions import Subscription
 
 log = logging.getLogger(__name__)
@@ -105,16 +106,14 @@ class EventFeed:
             await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _read(self) -> None:
-        least, most = BACKOFF_SECONDS
-        pause = least
+        backoff = Backoff(*BACKOFF_SECONDS)
         try:
             while self._subscriptions:
                 if await self._read_once():
-                    pause = least
+                    backoff.reset()
                     await asyncio.sleep(GATHER_SECONDS)
                 else:
-                    await asyncio.sleep(pause)
-                    pause = min(most, 2 * pause)
+                    await backoff.pause()
         finally:
             self.place, self.outage = "", None
 

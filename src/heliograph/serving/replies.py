@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from heliograph.core import errors
 from heliograph.core.jobs import FinishedJob, JobResult
 from heliograph.core.queue import JobDesk
+from heliograph.serving.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
-RETRY_SECONDS = (0.1, 2.0)
 
 
 class Expectation:
@@ -64,7 +64,7 @@ class Replies:
 
     async def listen(self) -> None:
         """Listens until it is cancelled, through failures of the queue."""
-        pause, is_away = RETRY_SECONDS[0], False
+        backoff, is_away = Backoff(), False
         while True:
             try:
                 finished = await self._desk.finished(self.gateway, wait_seconds=WAIT_SECONDS)
@@ -72,12 +72,12 @@ class Replies:
                 if not is_away:
                     log.warning("queue away", extra={"reason": error.message})
                 is_away = True
-                await asyncio.sleep(pause)
-                pause = min(RETRY_SECONDS[1], 2 * pause)
+                await backoff.pause()
                 continue
             if is_away:
                 log.warning("queue back")
-            pause, is_away = RETRY_SECONDS[0], False
+            backoff.reset()
+            is_away = False
             for one in finished:
                 if one.job_id in self._expected:
                     self._expected[one.job_id].settle(one)

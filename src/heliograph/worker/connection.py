@@ -1,15 +1,12 @@
-"""Whether a worker's queue answers, and how long to wait before it is asked again."""
+"""Whether a worker's queue answers."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from heliograph.core import errors
 
 log = logging.getLogger("heliograph.worker")
-
-PAUSE_SECONDS = (0.1, 2.0)
 
 
 class Connection:
@@ -33,19 +30,3 @@ class Connection:
         elif self.is_up:
             log.warning("queue away", extra={"worker": self._worker, "reason": error.reason or error.message})
             self.is_up = False
-
-
-class Backoff:
-    """Longer and longer pauses, until something succeeds."""
-
-    def __init__(self) -> None:
-        self._seconds = PAUSE_SECONDS[0]
-
-    async def pause(self) -> None:
-        """Waits, twice as long as the last time."""
-        await asyncio.sleep(self._seconds)
-        self._seconds = min(PAUSE_SECONDS[1], 2 * self._seconds)
-
-    def reset(self) -> None:
-        """It succeeded."""
-        self._seconds = PAUSE_SECONDS[0]

@@ -20,7 +20,8 @@ from heliograph.core import errors
 from heliograph.core.jobs import Assignment, Delivery, JobProblem, JobResult, Outcome, Priority, Verdict
 from heliograph.core.ports import Clock
 from heliograph.core.queue import JobSource
-from heliograph.worker.connection import Backoff, Connection
+from heliograph.serving.backoff import Backoff
+from heliograph.worker.connection import Connection
 from heliograph.worker.holding import Capacity, Holding
 from heliograph.worker.outcomes import OutcomeBox
 

@@ -11,7 +11,8 @@ from heliograph.core import errors
 from heliograph.core.jobs import Assignment, Delivery, Outcome
 from heliograph.core.ports import Clock
 from heliograph.core.queue import JobSource
-from heliograph.worker.connection import Backoff, Connection
+from heliograph.serving.backoff import Backoff
+from heliograph.worker.connection import Connection
 
 AT_ONCE = 100
 PATIENCE_SECONDS = 300.0
