@@ -50,6 +50,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """The runtime: ``onnxruntime``, ``openvino``…"""
 
+    @property
+    def trial_seconds(self) -> float:
+        """What the trial run took when it was loaded: more than one row takes later on; 0.0 if it is not known."""
+
     def run(self, batch: Float32Array) -> Float32Array:
         """The output for a batch, blocking.
 

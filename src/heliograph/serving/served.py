@@ -9,8 +9,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
 from heliograph.core.ports import Engine, EngineLoader, EngineOptions, ModelFile, ModelStore
@@ -147,8 +145,8 @@ class ServedModels(ModelTable):
         for model in self._local.values():
             started = self._shop.clock()
             try:
-                file, engine, seconds = await loop.run_in_executor(self._loading, self._load_one, model)
-                loaded = self._assemble_or_close(file, engine, seconds)
+                file, engine = await loop.run_in_executor(self._loading, self._load_one, model)
+                loaded = self._assemble_or_close(file, engine)
             except errors.HeliographError as error:
                 log.warning(error.message, extra={"model": model.reference})
                 model.settle(error)
@@ -159,13 +157,10 @@ class ServedModels(ModelTable):
                 model.settle(loaded)
                 self._announce(model, loaded.plan, self._shop.clock() - started)
 
-    def _load_one(self, model: LocalModel) -> tuple[ModelFile, Engine, float]:
-        """In a thread: the model's file and engine, and the seconds that one picture takes."""
+    def _load_one(self, model: LocalModel) -> tuple[ModelFile, Engine]:
+        """In a thread: the model's file and engine."""
         file = self._store.find(model.reference)
-        engine = self._load(file, self._options(file.spec))
-        started = self._shop.clock()
-        engine.run(np.zeros((1, *file.spec.input.shape), np.float32))
-        return file, engine, self._shop.clock() - started
+        return file, self._load(file, self._options(file.spec))
 
     def _options(self, spec: ModelSpec) -> EngineOptions:
         return EngineOptions(
@@ -174,14 +169,14 @@ class ServedModels(ModelTable):
             max_batch=min(spec.max_batch, self._rules.max_batch or spec.max_batch),
         )
 
-    def _assemble_or_close(self, file: ModelFile, engine: Engine, seconds_per_picture: float) -> Loaded:
+    def _assemble_or_close(self, file: ModelFile, engine: Engine) -> Loaded:
         try:
-            return self._assemble(file, engine, seconds_per_picture)
+            return self._assemble(file, engine)
         except Exception:
             engine.close()
             raise
 
-    def _assemble(self, file: ModelFile, engine: Engine, seconds_per_picture: float) -> Loaded:
+    def _assemble(self, file: ModelFile, engine: Engine) -> Loaded:
         spec, options, shop = file.spec, self._options(file.spec), self._shop
         streams = EngineStreams(
             engine,
@@ -196,7 +191,7 @@ class ServedModels(ModelTable):
                 max_wait_seconds=self._rules.max_wait_seconds,
                 streams=options.streams,
                 max_waiting=self._rules.max_waiting,
-                seconds_per_picture=seconds_per_picture,
+                seconds_per_picture=engine.trial_seconds,
             ),
             clock=shop.clock,
             on_drop=partial(shop.metrics.entries_dropped, spec.name),

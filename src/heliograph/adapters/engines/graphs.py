@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -88,16 +89,18 @@ def signature(model: ModelSpec, inputs: Sequence[Terminal], outputs: Sequence[Te
     return Signature(input=entry.name, row_shape=model.input.shape, output=index, batched=batched)
 
 
-def try_out(model: ModelSpec, run: Callable[[Float32Array], Float32Array]) -> None:
-    """Runs one row of zeros, which also makes the runtime allocate what it needs.
+def try_out(model: ModelSpec, run: Callable[[Float32Array], Float32Array]) -> float:
+    """The seconds that one row of zeros takes, which also makes the runtime allocate what it needs.
 
     Raises:
         ModelInvalid: the graph does not run, or its answer is not one row.
     """
+    started = time.perf_counter()
     try:
         run(np.zeros((1, *model.input.shape), np.float32))
     except errors.EngineFailed as error:
         raise errors.ModelInvalid(f"{model.name}: the graph loads but does not run: {error}") from error
+    return time.perf_counter() - started
 
 
 def _find_output(model: ModelSpec, outputs: Sequence[Terminal]) -> int:

@@ -21,6 +21,7 @@ class OnnxRuntimeEngine:
     def __init__(self, session: onnxruntime.InferenceSession, signature: graphs.Signature) -> None:
         self._session: onnxruntime.InferenceSession | None = session
         self._signature = signature
+        self.trial_seconds = 0.0
         self._outputs = [session.get_outputs()[signature.output].name]
 
     def run(self, batch: Float32Array) -> Float32Array:
@@ -63,7 +64,7 @@ def load_with(model: ModelFile, chosen: onnxruntime.SessionOptions) -> OnnxRunti
     inputs = [_terminal(node) for node in session.get_inputs()]
     outputs = [_terminal(node) for node in session.get_outputs()]
     engine = OnnxRuntimeEngine(session, graphs.signature(model.spec, inputs, outputs))
-    graphs.try_out(model.spec, engine.run)
+    engine.trial_seconds = graphs.try_out(model.spec, engine.run)
     return engine
 
 

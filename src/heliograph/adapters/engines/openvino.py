@@ -54,6 +54,7 @@ class OpenVinoEngine:
     def __init__(self, requests: _Requests, signature: graphs.Signature) -> None:
         self._requests: _Requests | None = requests
         self._signature = signature
+        self.trial_seconds = 0.0
 
     def run(self, batch: Float32Array) -> Float32Array:
         """See `core.ports.Engine.run`; a caller beyond the number of streams waits."""
@@ -93,7 +94,7 @@ def load(model: ModelFile, options: EngineOptions) -> OpenVinoEngine:
             f"{model.spec.name}: OpenVINO cannot load {model.path.name}: {errors.excerpt(error)}"
         ) from error
     engine = OpenVinoEngine(requests, signature)
-    graphs.try_out(model.spec, engine.run)
+    engine.trial_seconds = graphs.try_out(model.spec, engine.run)
     return engine
 
 

@@ -26,6 +26,7 @@ class StubEngine:
     def __init__(self, spec: ModelSpec, *, fails_on: frozenset[float] = frozenset()) -> None:
         self.batches: list[int] = []
         self.closed = False
+        self.trial_seconds = 0.0
         self._fails_on = fails_on
         self._spec = spec
         self._signature = graphs.Signature(input="input", row_shape=spec.input.shape, output=0, batched=True)
