@@ -188,6 +188,9 @@ class Settings(BaseSettings):
         description="Redis or Valkey, 7.0 or later, behind `gateway` and `worker`: `redis://`, `rediss://` or "
         "`unix://`, with user, password and database.",
     )
+    redis_password: SecretStr | None = Field(
+        None, description="Password for it, as it is, where the address has none."
+    )
     queue: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
@@ -234,6 +237,19 @@ class Settings(BaseSettings):
     )
     fleet_socket: Path | None = Field(
         None, description="Unix socket of whoever runs the workers; `heliograph up` sets it."
+    )
+    fleet_selector: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*(,[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*)*$",
+        description="On Kubernetes, labels of the workers' pods as `name=value,…`; the Helm chart sets it.",
+    )
+    fleet_scaler: str | None = Field(
+        None,
+        description="What says how many pods there are: `hpa/NAME`, `scaledobject/NAME` or `deployment/NAME`; the "
+        "Helm chart sets it.",
+    )
+    fleet_actions: bool = Field(
+        False, description="Whether operators may stop pods and set their number through this gateway."
     )
     parent_pid: int | None = Field(
         None, description="Process with which this one ends; `heliograph up` sets it."

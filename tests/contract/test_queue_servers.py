@@ -255,9 +255,10 @@ async def test_a_wrong_password_is_told() -> None:
             with pytest.raises(errors.QueueUnavailable, match=r"refuses the user or password\.$"):
                 await server.run("counts")
             await server.close()
-        server = RedisServer(f"{locked.url}?password=right", "tried")
-        await server.check()
-        await server.close()
+        for end, given in (("?password=right", None), ("", "right")):
+            server = RedisServer(locked.url + end, "tried", given)
+            await server.check()
+            await server.close()
 
 
 async def test_a_server_that_throws_keys_away_is_refused(trial: RedisTrial) -> None:

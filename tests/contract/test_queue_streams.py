@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from heliograph.adapters.queue import keys as queue_keys
+from heliograph.adapters.queue.redis_fleet_log import RedisFleetLog
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.adapters.queue.redis_source import RedisSource
+from heliograph.core.fleet import FleetAction
 from heliograph.core.jobs import JobState, Outcome, Priority
 from heliograph.core.queue import QueueRules
 from heliograph.core.workers import WorkerInfo, WorkerState
@@ -183,6 +185,15 @@ async def test_each_worker_looks_on_where_it_stopped(trial: RedisTrial) -> None:
     assert len(set(ids_of(found))) == 20
 
 
+async def test_autoscalers_may_look_before_the_first_job(trial: RedisTrial) -> None:
+    """A look at the pending entries of a stream that is not there fails."""
+    await trial.desk.expire()
+    for priority in Priority:
+        pending = trial.client.xpending(trial.keys.stream(priority), queue_keys.CONSUMER_GROUP)
+        assert pending["pending"] == 0
+    assert await trial.undelivered() == dict.fromkeys(Priority, 0)
+
+
 async def test_all_keys_lie_under_one_hash_tag(trial: RedisTrial) -> None:
     ids = await enqueued(trial, 3, reply_to="gateway", idempotency_key="k")
     _, *others = await begun(trial)
@@ -193,12 +204,17 @@ async def test_all_keys_lie_under_one_hash_tag(trial: RedisTrial) -> None:
     await trial.later(LEASE + 1)
     await trial.desk.expire()
     await trial.source.beat(WorkerInfo(name="there", state=WorkerState.READY, host="h", pid=2))
+    action = FleetAction(at=1.0, who="", what="", command="")
+    await RedisFleetLog(trial.server).add(action)
     names = {key.decode() for key in trial.client.keys("*")}
     assert {name.removeprefix(trial.keys.prefix).partition(":")[0] for name in names} == {
         *queue_keys.KINDS,
         *queue_keys.SINGLE,
     }
     assert all(name.startswith("{heliograph:tried}:") for name in names)
+    trial.client.delete(
+        trial.keys.single("actions")
+    )  # what was done to a fleet stays, whatever becomes of jobs
 
 
 async def test_two_queues_of_a_server_do_not_meet(trial: RedisTrial) -> None:

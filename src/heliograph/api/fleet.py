@@ -24,6 +24,7 @@ async def show_fleet(request: Request, services: Services) -> Response:
         {
             "bounds": None if bounds is None else {"min": bounds.minimum, "max": bounds.maximum},
             "read_only": status.is_read_only,
+            "obstacle": status.obstacle or None,
             "workers": [_worker(worker) for worker in status.workers],
         }
     )

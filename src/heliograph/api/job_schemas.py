@@ -86,9 +86,9 @@ class BoundsShape(Shape):
 class WorkerShape(Shape):
     """A worker of the fleet."""
 
-    name: str
+    name: str = Field(description="Of a process, or of a pod; the process in a pod adds an end of its own.")
     state: WorkerState
-    host: str
+    host: str = Field(description="The machine, or the node.")
     pid: int | None
     models: dict[str, str] = Field(description="The state of each model.")
     holding: int = Field(description="How many jobs it has in hand.")
@@ -103,6 +103,7 @@ class FleetShape(Shape):
 
     bounds: BoundsShape | None = Field(description="Null where nobody here decides.")
     read_only: bool = Field(description="Whether workers cannot be stopped or scaled from here.")
+    obstacle: str | None = Field(description="What keeps their number from following the load.")
     workers: list[WorkerShape]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.bootstrap.parts import background
 from heliograph.core import errors
+from heliograph.core.fleet import FleetLog
 from heliograph.core.queue import JobDesk, JobSource, QueueRules
 from heliograph.serving.threads import WorkerThreads
 from heliograph.serving.upkeep import Sweep
@@ -31,13 +32,17 @@ BLOB_THREADS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """Both ends of a queue, whether it outlives its server, and what clears up its blob store, where there is one."""
+    """Both ends of a queue, whether it outlives its server, and what its server keeps beside it.
+
+    ``sweep`` clears up its blob store, where there is one.
+    """
 
     desk: JobDesk
     source: JobSource
     rules: QueueRules
     is_durable: bool = False
     sweep: Sweep | None = None
+    fleet_log: FleetLog | None = None
 
 
 def queue_rules(settings: Settings) -> QueueRules:
@@ -73,6 +78,7 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
     """
     from heliograph.adapters.blobs.folder import FolderBlobs  # `serve` does without all of these
     from heliograph.adapters.queue.redis_desk import RedisDesk
+    from heliograph.adapters.queue.redis_fleet_log import RedisFleetLog
     from heliograph.adapters.queue.redis_server import RedisServer
     from heliograph.adapters.queue.redis_source import RedisSource
     from heliograph.serving.blobs import BlobSweep, Shelf
@@ -84,7 +90,8 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
             "`heliograph up` brings one along; `heliograph serve` needs none."
         )
     rules = queue_rules(settings)
-    server = RedisServer(settings.redis_url.get_secret_value(), settings.queue)
+    password = settings.redis_password.get_secret_value() if settings.redis_password else None
+    server = RedisServer(settings.redis_url.get_secret_value(), settings.queue, password)
     desk, source = RedisDesk(server, rules), RedisSource(server, rules)
     blobs = FolderBlobs(settings.blob_dir, settings.queue) if settings.blob_dir else None
     with WorkerThreads(BLOB_THREADS, name="blobs") as threads:
@@ -99,6 +106,7 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
                     source=OffloadingSource(source, shelf),
                     rules=rules,
                     is_durable=server.is_durable is not False,
+                    fleet_log=RedisFleetLog(server),
                     sweep=BlobSweep(desk, shelf, result_seconds=settings.result_seconds).sweep
                     if blobs
                     else None,

@@ -165,7 +165,8 @@ class Up:
         )
         stack.push_async_callback(valkey.stop)
         await valkey.start()
-        return self.settings.model_copy(update={"redis_url": SecretStr(valkey.url)}), str(folder)
+        own = {"redis_url": SecretStr(valkey.url), "redis_password": None}
+        return self.settings.model_copy(update=own), str(folder)
 
     @asynccontextmanager
     async def _fleet(

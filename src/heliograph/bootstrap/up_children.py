@@ -66,12 +66,14 @@ def _environment(settings: Settings) -> dict[str, str]:
     """What both are told, beside our own environment; secrets do not belong into command lines."""
     if settings.redis_url is None:
         raise RuntimeError("This is a bug: there is no server yet.")
+    password = settings.redis_password
     is_json = settings.log_format is LogFormat.JSON
     # A line for each request and job would drown what happens to the fleet, unless somebody wants them.
     level = settings.log_level if "log_level" in settings.model_fields_set else LogLevel.WARNING
     return {
         "HELIOGRAPH_LOG_LEVEL": level.value,
         "HELIOGRAPH_REDIS_URL": settings.redis_url.get_secret_value(),
+        "HELIOGRAPH_REDIS_PASSWORD": "" if password is None else password.get_secret_value(),
         "HELIOGRAPH_PARENT_PID": str(os.getpid()),
         "HELIOGRAPH_LOG_FORMAT": (LogFormat.JSON if is_json else LogFormat.PLAIN).value,
     }

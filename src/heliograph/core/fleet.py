@@ -75,6 +75,20 @@ class FleetAction:
     outcome: str = "ok"
 
 
+class FleetLog(Protocol):
+    """Remembers what was done to a fleet, for every gateway."""
+
+    async def add(self, action: FleetAction) -> None:
+        """Remembers it; of many, the oldest are forgotten.
+
+        Raises:
+            CapacityError: it cannot be stored now.
+        """
+
+    async def newest(self, *, limit: int = 100) -> Sequence[FleetAction]:
+        """What was done, newest first; errors as `add`."""
+
+
 class Fleet(Protocol):
     """Lists, stops and scales workers. One contract suite holds for every implementation."""
 
@@ -92,12 +106,16 @@ class Fleet(Protocol):
     async def bounds(self) -> FleetBounds | None:
         """How many workers there may be; None where nobody here decides that."""
 
+    async def obstacle(self) -> str:
+        """What keeps the number of workers from following the load, for people; "" for nothing."""
+
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
         """Sets the bounds; workers come and go afterwards.
 
         Raises:
             FleetReadOnly: they cannot be set from here.
-            ParameterInvalid: they contradict each other.
+            ParameterInvalid: they contradict each other, or whoever runs the workers cannot keep them.
+            FleetUnavailable: whoever runs the workers does not answer, or refuses.
         """
 
     async def stop(self, name: str, *, who: str) -> FleetAction:
@@ -106,6 +124,7 @@ class Fleet(Protocol):
         Raises:
             WorkerUnknown: there is none of this name.
             FleetReadOnly: it cannot be stopped from here.
+            FleetUnavailable: whoever runs the workers does not answer, or does not let it go now.
         """
 
     async def actions(self, *, limit: int = 100) -> Sequence[FleetAction]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from heliograph.core import errors
@@ -38,10 +38,15 @@ class FleetWorker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetStatus:
-    """The fleet at one moment; workers by name, ``bounds`` of None where nobody here decides how many there are."""
+    """The fleet at one moment.
+
+    Workers are sorted by name; ``bounds`` is None where nobody here decides how many there are; ``obstacle`` is what
+    keeps their number from following the load, "" for nothing.
+    """
 
     bounds: FleetBounds | None
     is_read_only: bool
+    obstacle: str
     workers: tuple[FleetWorker, ...]
 
 
@@ -59,16 +64,15 @@ class FleetView:
             FleetUnavailable: whoever runs the workers does not answer.
             QueueUnavailable: nobody but the queue knows of workers, and it does not answer.
         """
-        members = {member.name: member for member in await self._fleet.members()}
-        heard: dict[str, WorkerInfo] = {}
+        members = await self._fleet.members()
+        heard: Sequence[WorkerInfo] = ()
         with contextlib.suppress(errors.CapacityError):
-            heard = {info.name: info for info in await self._desk.workers()}
-        workers = [_unheard(member) for name, member in members.items() if name not in heard]
-        workers += [_heard(info, members.get(name)) for name, info in heard.items()]
+            heard = await self._desk.workers()
         return FleetStatus(
             bounds=await self._fleet.bounds(),
             is_read_only=self._fleet.is_read_only,
-            workers=tuple(sorted(workers, key=lambda worker: worker.name)),
+            obstacle=await self._fleet.obstacle(),
+            workers=tuple(sorted(_workers(members, heard), key=lambda worker: worker.name)),
         )
 
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
@@ -117,6 +121,10 @@ class HeartbeatFleet:
         """None: nobody here decides."""
         return None
 
+    async def obstacle(self) -> str:
+        """Nothing that is known here."""
+        return ""
+
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
         """Refuses, and says who can."""
         raise errors.FleetReadOnly(READ_ONLY)
@@ -128,6 +136,20 @@ class HeartbeatFleet:
     async def actions(self, *, limit: int = 100) -> Sequence[FleetAction]:
         """None ever."""
         return ()
+
+
+def _workers(members: Sequence[FleetMember], heard: Sequence[WorkerInfo]) -> Iterator[FleetWorker]:
+    """Every worker once. A pod is known by its name or as the host of the process in it, the newest if it had several."""
+    names = {member.name for member in members}
+    lives: dict[str, WorkerInfo] = {}
+    for info in sorted(heard, key=lambda info: info.started_at):
+        lives[info.host if info.host in names else info.name] = info
+    for member in members:
+        said = lives.pop(member.name, None)
+        is_older = said is not None and said.state is WorkerState.GONE and said.seen_at < member.started_at
+        yield _unheard(member) if said is None or is_older else _heard(said, member)
+    for said in lives.values():
+        yield _heard(said, None)
 
 
 def _unheard(member: FleetMember) -> FleetWorker:
@@ -146,9 +168,9 @@ def _heard(info: WorkerInfo, member: FleetMember | None) -> FleetWorker:
     """A worker by what it says; that it has to stop or is dead, whoever runs it knows first."""
     leaves = member is not None and member.state in (WorkerState.STOPPING, WorkerState.GONE)
     return FleetWorker(
-        name=info.name,
+        name=info.name if member is None else member.name,
         state=member.state if member is not None and leaves else info.state,
-        host=info.host,
+        host=info.host if member is None else member.host or info.host,
         pid=info.pid,
         models=info.models,
         problems=info.problems,

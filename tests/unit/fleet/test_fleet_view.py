@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from heliograph.adapters.queue.memory import MemoryQueue
@@ -31,6 +33,9 @@ class ListedFleet:
 
     async def bounds(self) -> FleetBounds | None:
         return TWO
+
+    async def obstacle(self) -> str:
+        return "The autoscaler is blind."
 
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
         return FleetAction(at=1.0, who=who, what=f"scaled to {bounds}", command="")
@@ -80,11 +85,42 @@ async def test_what_is_known_from_both_sides_is_one_worker() -> None:
     await scene.source.beat(info("a"))
     status = await scene.view.status()
     assert (status.bounds, status.is_read_only) == (TWO, False)
+    assert status.obstacle == "The autoscaler is blind."
     a, b, c = status.workers
-    assert (a.name, a.state, a.host, a.pid) == ("a", WorkerState.BUSY, "there", 8)
+    assert (a.name, a.state, a.host, a.pid) == ("a", WorkerState.BUSY, "here", 8)
     assert (a.holding, a.finished, a.models, a.seen_at) == (3, 5, {"m": "ready"}, 100.0)
     assert (b.name, b.state) == ("b", WorkerState.BUSY)
     assert (c.name, c.state, c.host, c.pid, c.seen_at) == ("c", WorkerState.STARTING, "here", 7, 0.0)
+
+
+async def test_a_pod_is_the_host_of_the_process_in_it_whatever_that_is_called() -> None:
+    scene = Scene(member("pod-1"), member("pod-2"))
+    for name, started in (("pod-1-77777777", 92.0), ("pod-1-00000000", 95.0), ("pod-3-11111111", 95.0)):
+        heard = replace(info(name), host=name[:5], started_at=started, finished=int(started))
+        await scene.source.beat(heard)
+    shown = (await scene.view.status()).workers
+    assert [(worker.name, worker.state, worker.finished) for worker in shown] == [
+        ("pod-1", WorkerState.BUSY, 95),
+        ("pod-2", WorkerState.STARTING, 0),
+        ("pod-3-11111111", WorkerState.BUSY, 95),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("restarted", "state", "reason"), [(99.0, WorkerState.GONE, "x"), (101.0, WorkerState.STARTING, "x")]
+)
+async def test_a_container_that_started_since_its_process_fell_silent_is_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, restarted: float, state: WorkerState, reason: str
+) -> None:
+    scene = Scene(replace(member("pod-1", reason="x"), started_at=restarted))
+    heard = replace(info("pod-1-77777777", WorkerState.GONE), host="pod-1", seen_at=100.0)
+
+    async def workers() -> list[WorkerInfo]:
+        return [heard]
+
+    monkeypatch.setattr(scene.desk, "workers", workers)
+    (worker,) = (await scene.view.status()).workers
+    assert (worker.state, worker.reason) == (state, reason)
 
 
 @pytest.mark.parametrize("state", [WorkerState.STOPPING, WorkerState.GONE])

@@ -113,6 +113,10 @@ class ProcessFleet:
         """How many workers there may be."""
         return self._bounds
 
+    async def obstacle(self) -> str:
+        """Nothing ever."""
+        return ""
+
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
         """Sets the bounds, and the number to the nearest that they allow."""
         bounds.check()

@@ -47,6 +47,10 @@ class SocketFleet:
         except TypeError as error:
             raise _not_understood(error) from error
 
+    async def obstacle(self) -> str:
+        """Nothing ever: the processes of one machine do as they are told."""
+        return ""
+
     async def scale(self, bounds: FleetBounds, *, who: str) -> FleetAction:
         """Sets the bounds."""
         return await self._act(

@@ -32,6 +32,7 @@ SINGLE = {
     "beats": "sorted set of workers' names by when they were last heard of",
     "lost": "sorted set like it, of those that were told to be lost; they are forgotten later",
     "events": "capped stream of what happened",
+    "actions": "capped sorted set of what was done to the fleet, as JSON by when",
 }
 
 

@@ -43,20 +43,21 @@ WRONG_ADDRESS = (
 class RedisServer:
     """One queue on one server. It connects when it is first used, and again after a failure."""
 
-    def __init__(self, url: str, queue: str) -> None:
+    def __init__(self, url: str, queue: str, password: str | None = None) -> None:
         """The place of a queue.
 
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://``, with user, password and database.
             queue: its name.
+            password: where the address has none; as it is, without the address's escapes.
 
         Raises:
             SettingsInvalid: the address is not one.
         """
         self.keys = Keys(queue)
         try:
-            self._commands = _client(url, CONNECTIONS)
-            self._waits = _client(url, WAITING_CONNECTIONS)
+            self._commands = _client(url, CONNECTIONS, password)
+            self._waits = _client(url, WAITING_CONNECTIONS, password)
         except (ValueError, TypeError):  # it may cite the password
             raise errors.SettingsInvalid(WRONG_ADDRESS) from None
         self._scripts = {name: Script(name) for name in SCRIPTS}
@@ -169,7 +170,7 @@ def block(seconds: float) -> int:
     return max(1, int(1000 * min(seconds, BLOCK_SECONDS)))
 
 
-def _client(url: str, connections: int) -> Redis:
+def _client(url: str, connections: int, password: str | None) -> Redis:
     """A client with a bounded pool; one command more waits for a connection.
 
     A command whose connection broke is sent once more: everything we send may come twice. The client's own timeout
@@ -178,6 +179,7 @@ def _client(url: str, connections: int) -> Redis:
     """
     pool = BlockingConnectionPool.from_url(
         url,
+        password=password or None,  # one in the address wins
         protocol=2,
         max_connections=connections,
         timeout=None,

@@ -53,6 +53,9 @@ local function mend_lag(stream, facts)
   redis.call('XGROUP', 'SETID', stream, GROUP, facts['last-delivered-id'], 'ENTRIESREAD', added - undelivered)
 end
 
+-- Autoscalers read the streams before the first job comes.
+if redis.call('EXISTS', stream_key('interactive'), stream_key('bulk')) < 2 then make_groups() end
+
 -- A list of a thousand workers takes the server milliseconds, so it is asked for now and then only.
 local is_time = redis.call('SET', roll_call_key, now, 'NX', 'PX', math.ceil(idle_ms / 2))
 for _, priority in ipairs(PRIORITIES) do
