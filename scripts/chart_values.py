@@ -108,24 +108,36 @@ def _plain(node: object) -> object:
 def values_file() -> str:
     """``values.yaml``: every default, with its description above it."""
     lines = [f"# {EDIT}", "# The same with types and bounds: docs/chart.md."]
-    for name, node in read_source()["properties"].items():
-        lines += ["", *_value_lines(name, node, indent=0)]
+    properties: dict[str, Node] = read_source()["properties"]
+    for name, node in properties.items():
+        lines += ["", *_value_lines(name, node, like=_model(node, properties), indent=0)]
     return "\n".join(lines) + "\n"
 
 
-def _value_lines(name: str, node: Node, *, indent: int) -> Iterator[str]:
-    """One value with its comment; an object with properties of its own is gone into."""
+def _model(node: Node, properties: Mapping[str, Node]) -> Node:
+    """What the object is like, as it says itself; nothing if it says nothing."""
+    return properties.get(node.get("x-like", ""), {})
+
+
+def _part(like: Node, name: str) -> Node:
+    found: Node = like.get("properties", {}).get(name, {})
+    return found
+
+
+def _value_lines(name: str, node: Node, *, like: Node, indent: int) -> Iterator[str]:
+    """One value with its comment, unless it is like another; an object with properties of its own is gone into."""
     margin = " " * indent
-    for line in textwrap.wrap(node.get("description", ""), 110 - indent):
+    is_described = node.get("description") != like.get("description")
+    for line in textwrap.wrap(node.get("description", ""), 110 - indent) if is_described else ():
         yield f"{margin}# {line}"
     if "default" in node:
-        if "x-example" in node:
+        if "x-example" in node and is_described:
             yield f"{margin}# For example: {node['x-example']}"
         yield from (margin + line for line in _dumped(name, node["default"]))
     elif "properties" in node:
         yield f"{margin}{name}:"
         for child, part in node["properties"].items():
-            yield from _value_lines(child, part, indent=indent + 2)
+            yield from _value_lines(child, part, like=_part(like, child), indent=indent + 2)
     else:
         yield f"{margin}# {name}: {node.get('x-example', '')}".rstrip()
 
@@ -154,19 +166,25 @@ def reference_page() -> str:
         if "properties" not in node:
             continue
         lines += ["", f"## {name}", "", node["description"], ""]
-        lines += [*TABLE, *_rows(name, node)]
+        lines += [*TABLE, *_rows(name, node, like=_model(node, properties))]
         if "x-settings" in node:
             lines += ["", "Not here, because the chart sets them itself:", ""]
             lines += [f"- `{setting}`: {reason}" for setting, reason in node["x-settings"].items()]
     return "\n".join(lines) + "\n"
 
 
-def _rows(path: str, node: Node) -> Iterator[str]:
-    """A row for everything below a value."""
+def _rows(path: str, node: Node, *, like: Node) -> Iterator[str]:
+    """A row for everything below a value, but for what is as in the one that it is like."""
     for name, child in node["properties"].items():
-        yield _row(f"{path}.{name}", child)
+        model = _part(like, name)
+        if child == model:
+            continue
+        if child.get("description") != model.get("description") or child.get("default") != model.get(
+            "default"
+        ):
+            yield _row(f"{path}.{name}", child)
         if "default" not in child and "properties" in child:
-            yield from _rows(f"{path}.{name}", child)
+            yield from _rows(f"{path}.{name}", child, like=model)
 
 
 def _row(path: str, node: Node) -> str:

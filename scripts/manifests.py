@@ -16,16 +16,25 @@ HEADER = """\
 # Rendered from charts/heliograph by `make manifests`; edit that instead.
 #
 #   kubectl create namespace heliograph
-#   kubectl --namespace heliograph apply -f manifests/{name}
+{before}#   kubectl --namespace heliograph apply -f manifests/{name}
 #
 # The image heliograph:VERSION must be known to the nodes; name one in a registry of yours where it says `image:`.
-# After a change of the ConfigMap: kubectl --namespace heliograph rollout restart deployment/heliograph
+# After a change of the ConfigMap: kubectl --namespace heliograph rollout restart deployment
 """
+NAMESPACE = "heliograph"
+PASSWORD = (
+    "#   kubectl --namespace heliograph create secret generic heliograph-queue "
+    "--from-literal=password=$(openssl rand -hex 16)\n"
+)
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "heliograph.yaml": ("Only the cluster can reach it, and nobody is asked for an API key.", ()),
     "heliograph-nodeport.yaml": (
         "At port 30080 of every node, and nobody is asked for an API key.",
         ("auth.mode=off", "service.type=NodePort", "service.nodePort=30080"),
+    ),
+    "heliograph-queue.yaml": (
+        "With a queue: nothing accepted is lost. Only the cluster can reach it, and nobody is asked for an API key.",
+        ("mode=queue", "queue.existingSecret=heliograph-queue"),
     ),
 }
 HELM_ALONE = re.compile(
@@ -39,12 +48,21 @@ HELM_ALONE = re.compile(
 def render(name: str) -> str:
     """One manifest file."""
     what, values = FILES[name]
-    command = [str(find("helm")), "template", "heliograph", str(CHART), "--skip-tests"]
+    command = [
+        str(find("helm")),
+        "template",
+        "heliograph",
+        str(CHART),
+        "--skip-tests",
+        "--namespace",
+        NAMESPACE,
+    ]
     for value in values:
         command += ["--set", value]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     body = re.sub(r"\n{2,}", "\n", HELM_ALONE.sub("", result.stdout))
-    return HEADER.format(what=what, name=name) + body
+    before = PASSWORD if "mode=queue" in values else ""
+    return HEADER.format(what=what, name=name, before=before) + body
 
 
 def main() -> int:

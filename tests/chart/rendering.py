@@ -73,6 +73,12 @@ def text(given: Values | None = None, *, release: str = RELEASE) -> str:
     return _text(json.dumps(given or {}, sort_keys=True), release)
 
 
+def text_on(given: Values, *apis: str) -> str:
+    """The same on a cluster that has these APIs besides those that all have."""
+    words = [word for api in apis for word in ("--api-versions", api)]
+    return _helm("template", json.dumps(given), RELEASE, *words)
+
+
 @functools.cache
 def _text(given: str, release: str) -> str:
     return _helm("template", given, release)
@@ -97,6 +103,12 @@ def one(kind: str, given: Values | None = None, *, suffix: str = "", release: st
 def of_kind(kind: str, given: Values | None = None, *, release: str = RELEASE) -> list[Manifest]:
     """All objects of a kind."""
     return [entry for entry in render(given, release=release) if entry["kind"] == kind]
+
+
+def named(kind: str, name: str, given: Values | None = None) -> Manifest:
+    """The object of a kind and a name."""
+    (found,) = [entry for entry in of_kind(kind, given) if entry["metadata"]["name"] == name]
+    return found
 
 
 def full_name(given: Values | None = None, *, release: str = RELEASE) -> str:
@@ -158,9 +170,9 @@ def lint(path: Path) -> str:
     return _run("lint", str(CHART), "--strict", "--values", str(path))
 
 
-def _helm(command: str, given: str, release: str) -> str:
+def _helm(command: str, given: str, release: str, *options: str) -> str:
     dry = ("--dry-run=client",) if command == "install" else ()
-    words = (command, release, str(CHART), "--namespace", NAMESPACE, "--values", "-", *dry)
+    words = (command, release, str(CHART), "--namespace", NAMESPACE, "--values", "-", *dry, *options)
     return _run(*words, stdin=given)
 
 

@@ -35,6 +35,42 @@ CUSTOM = {
             },
         },
     },
+    "ScaledObject": {
+        "required": ["scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"],
+        "additionalProperties": False,
+        "properties": {
+            "scaleTargetRef": {"required": ["apiVersion", "kind", "name"]},
+            "minReplicaCount": {"type": "integer", "minimum": 0},
+            "maxReplicaCount": {"type": "integer", "minimum": 1},
+            "pollingInterval": {"type": "integer", "minimum": 1},
+            "cooldownPeriod": {"type": "integer", "minimum": 0},
+            "advanced": {
+                "additionalProperties": False,
+                "properties": {"horizontalPodAutoscalerConfig": {"required": ["behavior"]}},
+            },
+            "triggers": {
+                "minItems": 4,
+                "items": {
+                    "required": ["type", "name", "metadata"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "type": {"const": "redis-streams"},
+                        "name": NAME,
+                        "metadata": {
+                            "required": ["address", "stream", "consumerGroup", "activationLagCount"],
+                            "additionalProperties": {"type": "string"},
+                        },
+                        "authenticationRef": {"required": ["name"], "properties": {"name": NAME}},
+                    },
+                },
+            },
+        },
+    },
+    "TriggerAuthentication": {
+        "required": ["secretTargetRef"],
+        "additionalProperties": False,
+        "properties": {"secretTargetRef": {"items": {"required": ["parameter", "name", "key"]}}},
+    },
     "HTTPRoute": {
         "required": ["parentRefs", "rules"],
         "additionalProperties": False,
@@ -66,9 +102,9 @@ each_file = pytest.mark.parametrize("path", CI_FILES, ids=lambda path: path.stem
 
 
 def pod_specs(path: Path) -> Iterator[Manifest]:
-    """The pods that a file makes: those that serve and the one of `helm test`."""
+    """The pods that a file makes: those of the service and the one of `helm test`."""
     for entry in render(read_values(path)):
-        if entry["kind"] == "Deployment":
+        if entry["kind"] in ("Deployment", "StatefulSet"):
             yield entry["spec"]["template"]["spec"]
         elif entry["kind"] == "Pod":
             yield entry["spec"]
@@ -98,11 +134,12 @@ def test_kubernetes_knows_every_field(path: Path, version: str) -> None:
 
 @each_file
 def test_pods_fulfil_the_restricted_standard(path: Path) -> None:
-    allowed = {"emptyDir", "secret", "persistentVolumeClaim"}
+    allowed = {"emptyDir", "secret", "configMap", "persistentVolumeClaim"}
     for spec in pod_specs(path):
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert spec["automountServiceAccountToken"] is False
+        if spec["containers"][0].get("args") != ["gateway"]:
+            assert spec["automountServiceAccountToken"] is False
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

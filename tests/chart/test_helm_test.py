@@ -18,10 +18,13 @@ from service import Service, start_service
 PROGRAM = CHART / "files" / "check.py"
 
 
-def run_check(service: str, operations: str, *, keys_asked: bool = False) -> subprocess.CompletedProcess[str]:
+def run_check(
+    service: str, operations: str, *, keys_asked: bool = False, takes_jobs: bool = False
+) -> subprocess.CompletedProcess[str]:
     """The program as the pod runs it: its text on the command line, the rest in the environment."""
     environment = {**os.environ, "SERVICE": service, "OPERATIONS": operations, "PATIENCE_SECONDS": "3"}
     environment["KEYS_ASKED"] = "true" if keys_asked else "false"
+    environment["TAKES_JOBS"] = "true" if takes_jobs else "false"
     command = [sys.executable, "-c", PROGRAM.read_text(encoding="utf-8")]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -43,9 +46,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
 
 
 def test_it_passes_where_everything_answers(service: Service) -> None:
-    result = run_check(service.url, service.url)
+    result = run_check(service.url, service.url, takes_jobs=True)
     assert result.returncode == 0, result.stderr
     assert "ok: kmnist answers" in result.stdout
+    assert "ok: efficientnet-lite0 has done it" in result.stdout
     assert "ok: efficientnet-lite0: " in result.stdout
     assert ("u2netp: a cut-out" in result.stdout) is service.removes_backgrounds
     assert ("NOTE: u2netp is unavailable" in result.stdout) is not service.removes_backgrounds
@@ -98,6 +102,17 @@ def test_the_pod_runs_that_program_against_the_services(given: Values) -> None:
         "SERVICE": f"http://heliograph:{port}",
         "OPERATIONS": "http://heliograph-ops:8001",
         "KEYS_ASKED": "true" if "auth" in given else "false",
+        "TAKES_JOBS": "false",
+    }
+
+
+def test_with_a_queue_it_asks_the_gateway_and_sends_a_job() -> None:
+    (tester,) = helm_test_pod({"mode": "queue"})["spec"]["containers"]
+    assert {entry["name"]: entry["value"] for entry in tester["env"]} == {
+        "SERVICE": "http://heliograph:80",
+        "OPERATIONS": "http://heliograph-gateway-ops:8001",
+        "KEYS_ASKED": "false",
+        "TAKES_JOBS": "true",
     }
 
 

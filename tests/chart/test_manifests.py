@@ -15,6 +15,7 @@ from chart.rendering import Manifest, Values, render, values
 
 FOLDER = manifests.ROOT / "manifests"
 NODE_PORT: Values = values(auth__mode="off", service__type="NodePort", service__nodePort=30080)
+QUEUE: Values = values(mode="queue", queue__existingSecret="heliograph-queue")
 each_file = pytest.mark.parametrize("name", manifests.FILES)
 
 
@@ -34,7 +35,10 @@ def test_what_is_not_fresh_is_named(
     monkeypatch.setattr(manifests, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["manifests.py", "--check"])
     assert manifests.main() == 1
-    assert "heliograph.yaml, heliograph-nodeport.yaml. Run `make manifests`." in capsys.readouterr().out
+    assert (
+        "heliograph.yaml, heliograph-nodeport.yaml, heliograph-queue.yaml. Run `make manifests`."
+        in capsys.readouterr().out
+    )
     monkeypatch.setattr(sys, "argv", ["manifests.py"])
     assert manifests.main() == 0
     for name in manifests.FILES:
@@ -49,7 +53,9 @@ def test_kubernetes_knows_every_field(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("heliograph.yaml", {}), ("heliograph-nodeport.yaml", NODE_PORT)], ids=str
+    ("name", "given"),
+    [("heliograph.yaml", {}), ("heliograph-nodeport.yaml", NODE_PORT), ("heliograph-queue.yaml", QUEUE)],
+    ids=str,
 )
 def test_they_are_the_charts_objects_less_the_test(name: str, given: Values) -> None:
     rendered = [(entry["kind"], entry["metadata"]["name"]) for entry in render(given)]

@@ -39,7 +39,7 @@ def test_who_pulls_the_image() -> None:
         ("photos", {}, "photos-heliograph"),
         ("photos", {"nameOverride": "classifier"}, "photos-classifier"),
         ("photos", {"fullnameOverride": "classifier"}, "classifier"),
-        (LONG, {}, LONG[:52].rstrip("-")),
+        (LONG, {}, LONG[:40].rstrip("-")),
     ],
 )
 def test_names(release: str, given: Values, name: str) -> None:

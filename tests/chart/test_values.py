@@ -19,6 +19,7 @@ SOURCE = read_source()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 EVERYTHING = read_values(CHART / "ci" / "everything-values.yaml")
+EVERYTHING_OF_A_QUEUE = read_values(CHART / "ci" / "everything-queue-values.yaml")
 
 
 def objects_in(node: Manifest, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Manifest]]:
@@ -111,7 +112,14 @@ def test_helm_itself_refuses_typing_errors() -> None:
         ({"image": {"digest": "0" * 64}}, False),
         ({"models": {"serve": []}}, False),
         ({"ingress": {"hosts": [{"hots": "a"}]}}, False),
-        ({"mode": "queue"}, False),
+        ({"mode": "queue"}, True),
+        ({"mode": "kafka"}, False),
+        ({"queue": {"url": "redis://queue:6379"}}, True),
+        ({"queue": {"url": "queue:6379"}}, False),
+        ({"worker": {"autoscaling": {"minReplicas": 0}}}, True),
+        ({"gateway": {"autoscaling": {"minReplicas": 0}}}, False),
+        ({"gateway": {"autoscaling": {"by": "keda"}}}, False),
+        ({"valkey": {"maxMemoryMegabytes": 16}}, False),
         ({"fullnameOverride": "Pictures"}, False),
     ],
     ids=json.dumps,
@@ -207,11 +215,52 @@ CHANGED: dict[str, Any] = {
 }
 """Another value for each, seen against `ci/everything-values.yaml`."""
 
+PODS = {path.partition(".")[2]: value for path, value in CHANGED.items() if path.startswith("serve.")}
+OF_A_QUEUE: dict[str, Any] = {
+    "mode": "direct",
+    **{f"{component}.{name}": value for component in ("gateway", "worker") for name, value in PODS.items()},
+    "worker.autoscaling.by": "cpu",
+    "worker.autoscaling.jobsPerWorker": 7,
+    "worker.autoscaling.pollingSeconds": 7,
+    "worker.autoscaling.cooldownSeconds": 7,
+    "queue.url": "redis://other",
+    "queue.existingSecret": "other",
+    "queue.existingSecretKey": "other",
+    "queue.blobs.enabled": False,
+    "queue.blobs.existingClaim": "other",
+    "queue.blobs.size": "7Gi",
+    "queue.blobs.storageClass": "other",
+    "valkey.image.repository": "other",
+    "valkey.image.tag": "7",
+    "valkey.maxMemoryMegabytes": 77,
+    "valkey.appendfsync": "everysec",
+    "valkey.persistence.enabled": False,
+    "valkey.persistence.size": "7Gi",
+    "valkey.persistence.storageClass": "other",
+    "valkey.resources": {"requests": {"cpu": 7}},
+    "valkey.nodeFailureSeconds": 7,
+    "valkey.podSecurityContext": {"runAsUser": 7},
+    "valkey.securityContext": {"runAsUser": 7},
+    "valkey.podAnnotations": {"a/b": "c"},
+    "valkey.podLabels": {"a/b": "c"},
+    "valkey.nodeSelector": {"a/b": "c"},
+    "valkey.tolerations": [],
+    "valkey.affinity": {"podAffinity": {}},
+    "valkey.priorityClassName": "other",
+    "fleet.enabled": False,
+    "fleet.actions": False,
+}
+"""The same against `ci/everything-queue-values.yaml`."""
+
 NEEDS: dict[str, Values] = {
     "auth.mode": {"auth": {"existingSecret": ""}},
     "auth.keys": {"auth": {"existingSecret": "", "keys": ["desktop predict " + "6" * 64]}},
     "image.tag": {"image": {"digest": ""}},
-    "serve.replicas": {"serve": {"autoscaling": {"enabled": False}}},
+    **{
+        f"{component}.replicas": {component: {"autoscaling": {"enabled": False}}}
+        for component in ("serve", "gateway", "worker")
+    },
+    "worker.autoscaling.targetCPUUtilizationPercentage": {"worker": {"autoscaling": {"by": "cpu"}}},
     "service.loadBalancerClass": {"service": {"type": "LoadBalancer"}},
     "service.loadBalancerSourceRanges": {"service": {"type": "LoadBalancer"}},
 }
@@ -220,14 +269,17 @@ NEEDS: dict[str, Values] = {
 
 def test_the_table_of_changes_is_complete() -> None:
     choices = {path for path, node in LEAVES.items() if len(node.get("enum", ())) != 1}
-    assert set(CHANGED) == {path for path in choices if not path.startswith("settings.")}
+    wanted = {path for path in choices if not path.startswith("settings.")}
+    assert wanted == set(CHANGED) | set(OF_A_QUEUE)
+    assert not set(CHANGED) & set(OF_A_QUEUE)
 
 
-@pytest.mark.parametrize("path", CHANGED)
+@pytest.mark.parametrize("path", [*CHANGED, *OF_A_QUEUE])
 def test_no_value_is_without_effect(path: str) -> None:
     changed: dict[str, Any] = {}
-    put(changed, path.split("."), CHANGED[path])
-    before = merged(EVERYTHING, NEEDS.get(path, {}))
+    everything = EVERYTHING if path in CHANGED else EVERYTHING_OF_A_QUEUE
+    put(changed, path.split("."), {**CHANGED, **OF_A_QUEUE}[path])
+    before = merged(everything, NEEDS.get(path, {}))
     assert outcome(merged(before, changed)) != outcome(before)
 
 

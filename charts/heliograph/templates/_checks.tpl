@@ -20,11 +20,16 @@ Combinations of values that cannot work. What the schema can say is in values.sc
       "To ask nobody:       leave out auth.keys and auth.existingSecret") -}}
 {{- end -}}
 {{- end -}}
-{{- with .Values.serve.autoscaling -}}
+{{- range $component := list "serve" "gateway" "worker" -}}
+{{- with (index $.Values $component).autoscaling -}}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
-{{- include "heliograph.fail" (list (printf "serve.autoscaling.minReplicas (%d) is above maxReplicas (%d)." (int .minReplicas) (int .maxReplicas))
-      (printf "Allow more pods:     --set serve.autoscaling.maxReplicas=%d" (int .minReplicas))) -}}
+{{- include "heliograph.fail" (list (printf "%s.autoscaling.minReplicas (%d) is above maxReplicas (%d)." $component (int .minReplicas) (int .maxReplicas))
+      (printf "Allow more pods:     --set %s.autoscaling.maxReplicas=%d" $component (int .minReplicas))) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Values.mode "queue" -}}
+{{- include "heliograph.checkQueue" . -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- include "heliograph.fail" (list "ingress.enabled needs a host."
@@ -42,10 +47,35 @@ Combinations of values that cannot work. What the schema can say is in values.sc
       (printf "Serve it too:        --set 'models.serve={%s}'" (append $.Values.models.serve $model | join ","))) -}}
 {{- end -}}
 {{- end -}}
-{{- range .Values.serve.extraEnv -}}
+{{- range $component := list "serve" "gateway" "worker" -}}
+{{- range (index $.Values $component).extraEnv -}}
 {{- if eq .name "HELIOGRAPH_THREADS" -}}
-{{- include "heliograph.fail" (list "serve.extraEnv: the chart sets HELIOGRAPH_THREADS itself, from the CPU request."
-      "Say how many:        --set serve.resources.requests.cpu=2") -}}
+{{- include "heliograph.fail" (list (printf "%s.extraEnv: the chart sets HELIOGRAPH_THREADS itself, from the CPU request." $component)
+      (printf "Say how many:        --set %s.resources.requests.cpu=2" $component)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* heliograph.checkQueue: the same for what only a queue has. */}}
+{{- define "heliograph.checkQueue" -}}
+{{- $scaling := .Values.worker.autoscaling -}}
+{{- if and .Values.queue.url (regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.queue.url) -}}
+{{- include "heliograph.fail" (list "queue.url holds a password, which everybody could read."
+      "Put it in a Secret:  kubectl create secret generic queue --from-literal=password=…"
+      "Name that:           --set queue.existingSecret=queue") -}}
+{{- end -}}
+{{- if and $scaling.enabled (eq $scaling.by "cpu") (lt (int $scaling.minReplicas) 1) -}}
+{{- include "heliograph.fail" (list "worker.autoscaling.minReplicas is 0, but an autoscaler that follows CPU needs a pod to look at."
+      "Keep one:            --set worker.autoscaling.minReplicas=1"
+      "Follow the queue:    --set worker.autoscaling.by=keda        (KEDA has to be installed)") -}}
+{{- end -}}
+{{- /* Only a real cluster has this API, so a mere rendering is not asked for KEDA. */ -}}
+{{- if and (include "heliograph.hasKeda" (dict "root" . "component" "worker"))
+      (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1")
+      (not (.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) -}}
+{{- include "heliograph.fail" (list "worker.autoscaling.by is `keda`, but KEDA is not installed in this cluster."
+      "Install it:          https://keda.sh/docs/latest/deploy/"
+      "Follow CPU instead:  --set worker.autoscaling.by=cpu,worker.autoscaling.minReplicas=1") -}}
 {{- end -}}
 {{- end -}}

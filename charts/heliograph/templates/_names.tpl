@@ -8,18 +8,29 @@ Names, labels and the image. All take the root context and give text, unless the
 {{- end -}}
 
 {{/*
-heliograph.fullname: the name of most objects, and the start of the others. Cut at 52 characters, so that a suffix
-such as -settings still fits into the 63 that a Service may have.
+heliograph.fullname: the name of most objects, and the start of the others. Cut at 40 characters, so that what is added
+still fits into 63: -gateway-ops to a Service, -valkey and a revision to the label of a StatefulSet's pods.
 */}}
 {{- define "heliograph.fullname" -}}
 {{- $name := include "heliograph.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
+{{- end -}}
+
+{{/* heliograph.front: the component that speaks HTTP. */}}
+{{- define "heliograph.front" -}}
+{{- ternary "gateway" "serve" (eq .Values.mode "queue") -}}
+{{- end -}}
+
+{{/* heliograph.componentName: the name of a component's objects. Input: as for heliograph.selectorLabels. */}}
+{{- define "heliograph.componentName" -}}
+{{- include "heliograph.fullname" .root -}}
+{{- if ne .component "serve" }}-{{ .component }}{{ end -}}
 {{- end -}}
 
 {{/*
@@ -30,6 +41,15 @@ Input: dict "root" $ "component" "serve".
 app.kubernetes.io/name: {{ include "heliograph.name" .root | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* heliograph.selector: the same labels as kubectl and the gateway take them. Input: as for heliograph.selectorLabels. */}}
+{{- define "heliograph.selector" -}}
+{{- $labels := list -}}
+{{- range $name, $value := include "heliograph.selectorLabels" . | fromYaml -}}
+{{- $labels = append $labels (printf "%s=%s" $name $value) -}}
+{{- end -}}
+{{- join "," $labels -}}
 {{- end -}}
 
 {{/*
@@ -52,7 +72,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end -}}
 
-{{/* heliograph.serviceAccountName: the identity of the pods. */}}
+{{/* heliograph.serviceAccountName: the identity of pods that need none. */}}
 {{- define "heliograph.serviceAccountName" -}}
 {{- if .Values.serviceAccount.name -}}
 {{- .Values.serviceAccount.name -}}
@@ -61,6 +81,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- else -}}
 default
 {{- end -}}
+{{- end -}}
+
+{{/* heliograph.gatewayAccountName: the identity of gateways, which alone may look at pods. */}}
+{{- define "heliograph.gatewayAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- include "heliograph.componentName" (dict "root" . "component" "gateway") -}}
+{{- else -}}
+{{- include "heliograph.serviceAccountName" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* heliograph.hasFleet: `true` where gateways look at the workers' pods. */}}
+{{- define "heliograph.hasFleet" -}}
+{{- if and (eq .Values.mode "queue") .Values.fleet.enabled -}}true{{- end -}}
 {{- end -}}
 
 {{/* heliograph.image: the image's full name; a digest wins over a tag. */}}

@@ -60,7 +60,14 @@ HELIOGRAPH_MAX_IN_FLIGHT. Whole numbers need the detour: Helm reads them as floa
 {{- define "heliograph.environment" -}}
 HELIOGRAPH_PORT: "8000"
 HELIOGRAPH_OPS_PORT: "8001"
+{{- if eq .Values.mode "queue" }}
+HELIOGRAPH_REDIS_URL: {{ include "heliograph.queueUrl" . | quote }}
+{{- if .Values.queue.blobs.enabled }}
+HELIOGRAPH_BLOB_DIR: /blobs
+{{- end }}
+{{- else }}
 HELIOGRAPH_JOBS: "false"
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}
@@ -87,12 +94,17 @@ HELIOGRAPH_AUTH: "off"
 {{- end -}}
 
 {{/*
-heliograph.stopSeconds: how long a pod may take to stop without anything taken being lost. It accepts for
-drainSeconds, then an upload that just began may arrive and be answered; the process gives both 5 s more, each of its two
-ports 1 s for requests that are on their way, and a second is left to free the models.
+heliograph.stopSeconds: how long a pod may take to stop without anything taken being lost. Where it speaks HTTP it
+accepts for drainSeconds, then an upload that just began may arrive and be answered; the process gives both 5 s more,
+each of its two ports 1 s for requests that are on their way, and a second is left to free the models. A worker goes on
+with its jobs for finishSeconds and then hands them back. Input: as for heliograph.selectorLabels.
 */}}
 {{- define "heliograph.stopSeconds" -}}
-{{- with .Values.settings -}}
+{{- with .root.Values.settings -}}
+{{- if eq $.component "worker" -}}
+{{- addf .finishSeconds 10 | ceil | int64 -}}
+{{- else -}}
 {{- addf .drainSeconds .uploadTimeoutSeconds .requestTimeoutSeconds 8 | ceil | int64 -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

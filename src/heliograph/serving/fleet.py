@@ -139,7 +139,7 @@ class HeartbeatFleet:
 
 
 def _workers(members: Sequence[FleetMember], heard: Sequence[WorkerInfo]) -> Iterator[FleetWorker]:
-    """Every worker once. A pod is known by its name or as the host of the process in it, the newest if it had several."""
+    """Every worker once. A pod is known by its name or as the host of the newest process in it."""
     names = {member.name for member in members}
     lives: dict[str, WorkerInfo] = {}
     for info in sorted(heard, key=lambda info: info.started_at):
