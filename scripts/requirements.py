@@ -14,10 +14,10 @@ QUIET = ("--no-emit-index-url", "--no-annotate", "--no-header")
 SERVE = ("--extra", "efficientnet-lite0", "--group", "build")
 FILES: dict[str, tuple[str, ...]] = {
     "serve.txt": SERVE,
-    "dev.txt": (*SERVE, "--extra", "openvino", "--group", "dev"),
+    "dev.txt": (*SERVE, "--extra", "openvino", "--extra", "k8s", "--group", "dev"),
     "browser.txt": ("--group", "browser"),
     "train.txt": ("--extra", "train"),
-    "image.txt": (),
+    "image.txt": ("--extra", "k8s"),
     "image-build.txt": (*SERVE, "--group", "image"),
 }
 
@@ -25,8 +25,9 @@ FILES: dict[str, tuple[str, ...]] = {
 def compile_file(name: str, selection: tuple[str, ...]) -> None:
     """Writes one requirement file; what is pinned already stays unless ``--upgrade`` is given."""
     command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *QUIET, "pyproject.toml", *selection]
-    if name != "serve.txt":
-        command += ["-c", str(without_hashes(FOLDER / "serve.txt"))]
+    for tested in ("serve.txt", "dev.txt") if name.startswith("image") else ("serve.txt",):
+        if name != tested:
+            command += ["-c", str(without_hashes(FOLDER / tested))]
     subprocess.run([*command, *sys.argv[1:], "-o", str(FOLDER / name)], cwd=ROOT, check=True)
 
 

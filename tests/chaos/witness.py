@@ -6,8 +6,10 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, Protocol
 
 import redis
 
@@ -18,10 +20,21 @@ from heliograph.core import errors
 from heliograph.core.events import JOB_KINDS, EventKind
 from heliograph.core.jobs import Priority
 from heliograph.core.queue import QueueRules
-from queue_servers import QueueServer
 
 LOOK_SECONDS = 0.1
-SETTLED = (EventKind.DONE, EventKind.FAILED, EventKind.DEAD, EventKind.CANCELLED)
+ONCE = (EventKind.DONE, EventKind.FAILED, EventKind.CANCELLED)
+SETTLED = (*ONCE, EventKind.DEAD)
+
+
+class Place(Protocol):
+    """A server that is watched."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+    def client(self) -> redis.Redis:
+        """A connection."""
 
 
 @dataclass
@@ -37,7 +50,7 @@ class Spell:
 class Witness:
     """Watches a queue from two threads, directly on its server, through all that happens to it."""
 
-    server: QueueServer
+    server: Place
     queue: str
     events: dict[str, list[EventKind]] = field(default_factory=lambda: defaultdict(list))
     """What happened to each job, in order."""
@@ -68,6 +81,18 @@ class Witness:
             work()
         except Exception as error:
             self.failures.append(f"witness: {type(error).__name__}: {error}")
+
+    def longest_gap(self) -> float:
+        """The longest time in which no job became final, in seconds."""
+        settled = sorted(self.settled_at)
+        return max((after - before for before, after in pairwise(settled)), default=0.0)
+
+    def happened_twice(self) -> list[str]:
+        """Jobs that did not happen as one should: accepted once, final once, and nothing afterwards.
+
+        A dead one may be queued again.
+        """
+        return [job_id for job_id, kinds in self.events.items() if not _is_one_life(kinds)]
 
     # Events
 
@@ -125,3 +150,12 @@ class Witness:
                 elif stream not in wrong:
                     wrong[stream] = Spell(stream, time.time())
                     self.spells.append(wrong[stream])
+
+
+def _is_one_life(kinds: Sequence[EventKind]) -> bool:
+    begun_once = kinds[0] is EventKind.ACCEPTED and EventKind.ACCEPTED not in kinds[1:]
+    ended_once = kinds[-1] in SETTLED and not any(kind in ONCE for kind in kinds[:-1])
+    dead_again = all(
+        before is not EventKind.DEAD or after is EventKind.REQUEUED for before, after in pairwise(kinds)
+    )
+    return begun_once and ended_once and dead_again

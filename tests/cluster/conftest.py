@@ -44,7 +44,7 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """A real cluster of two nodes that stays up after the tests."""
-    return start_cluster(["crds", "registry"])
+    return start_cluster(["crds", "registry", "keda"])
 
 
 @pytest.fixture(scope="session")

@@ -149,16 +149,16 @@ class Namespace:
         """What helm prints, in this namespace."""
         return self.cluster.run("helm", "-n", self.name, *words, check=check, seconds=seconds).stdout
 
-    def pods(self) -> list[Json]:
-        """The pods of releases that are not on their way out."""
-        found = self.get("pods", "-l", "app.kubernetes.io/name=heliograph,app.kubernetes.io/component=serve")[
-            "items"
-        ]
+    def pods(self, component: str = "serve") -> list[Json]:
+        """The pods of a component that are not on their way out."""
+        labels = f"app.kubernetes.io/name=heliograph,app.kubernetes.io/component={component}"
+        found = self.get("pods", "-l", labels)["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def ready_pods(self) -> list[str]:
-        """The names of the pods that answer."""
-        return [pod["metadata"]["name"] for pod in self.pods() if condition(pod, "Ready") is not None]
+    def ready_pods(self, component: str = "serve") -> list[str]:
+        """The names of those that are ready."""
+        ready = (pod for pod in self.pods(component) if condition(pod, "Ready") is not None)
+        return [pod["metadata"]["name"] for pod in ready]
 
     def address(self) -> str:
         """The Service's address inside the cluster, as ``ip:port``."""

@@ -14,12 +14,14 @@ from cluster.kubernetes import ROOT, Json, Namespace, condition, wait_until
 
 CHART = ROOT / "charts" / "heliograph"
 CLIENT = Path(__file__).with_name("load_client.py")
+JOB_CLIENT = Path(__file__).with_name("job_client.py")
 LOAD_NAME = "load"
 # Small requests, since all nodes share one machine's cores.
 SMALL = (
-    "serve.resources.requests.cpu=100m",
-    "serve.resources.requests.memory=400Mi",
-    "serve.resources.limits.memory=1Gi",
+    *(f"{component}.resources.requests.cpu=100m" for component in ("serve", "gateway", "worker")),
+    *(f"{component}.resources.requests.memory=400Mi" for component in ("serve", "gateway", "worker")),
+    *(f"{component}.resources.limits.memory=1Gi" for component in ("serve", "gateway", "worker")),
+    "valkey.resources.requests.cpu=50m",
 )
 FIXED = ("serve.autoscaling.enabled=false", "serve.replicas=2")
 
@@ -33,11 +35,11 @@ def install(namespace: Namespace, image: str, *values: str, options: Sequence[st
     namespace.helm("upgrade", "--install", "heliograph", CHART, *words, *waiting, *options)
 
 
-def wait_for_pods(namespace: Namespace, count: int, seconds: float = 120) -> float:
+def wait_for_pods(namespace: Namespace, count: int, seconds: float = 120, component: str = "serve") -> float:
     """How long it took until so many pods are there and every one is ready."""
     return wait_until(
         f"{count} ready pods",
-        lambda: len(namespace.pods()) == count == len(namespace.ready_pods()),
+        lambda: len(namespace.pods(component)) == count == len(namespace.ready_pods(component)),
         seconds,
     )
 
@@ -47,15 +49,21 @@ class Load:
     """A pod that sends pictures."""
 
     namespace: Namespace
+    name: str = LOAD_NAME
 
     def finish(self) -> Json:
         """Ends the load; its account."""
         stop = "import os, signal; os.kill(1, signal.SIGTERM)"
-        self.namespace.kubectl("exec", LOAD_NAME, "--", "python", "-c", stop)
-        self.namespace.kubectl(
-            "wait", f"pod/{LOAD_NAME}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s"
-        )
-        return json.loads(self.namespace.kubectl("logs", LOAD_NAME).splitlines()[-1])
+        self.namespace.kubectl("exec", self.name, "--", "python", "-c", stop)
+        return self.account(90)
+
+    def account(self, seconds: int) -> Json:
+        """The account of one that ends by itself."""
+        ended = f"--for=jsonpath={{.status.phase}}=Succeeded --timeout={seconds}s".split()
+        self.namespace.kubectl("wait", f"pod/{self.name}", *ended, check=False, seconds=seconds + 30)
+        said = self.namespace.kubectl("logs", self.name)
+        assert said.endswith("}\n"), said
+        return json.loads(said.splitlines()[-1])
 
 
 @contextmanager
@@ -69,28 +77,48 @@ def load_on(
     pause: float = 0.02,
 ) -> Iterator[Load]:
     """A pod sends pictures to the Service from inside the cluster, until it is told to finish."""
-    files = [f"--from-file={file}" for file in (CLIENT, *sorted(pictures.iterdir()))]
-    namespace.kubectl("delete", "pod,configmap", LOAD_NAME, "--ignore-not-found", "--timeout=60s")
-    namespace.kubectl("create", "configmap", LOAD_NAME, *files)
-    arguments = [f"/load/{CLIENT.name}", namespace.address(), *work, "--pause", str(pause)]
-    pod = load_pod(image, arguments, node)
-    namespace.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-    try:
-        wait_until("load", lambda: "started" in namespace.kubectl("logs", LOAD_NAME, check=False), 60)
+    arguments = [namespace.address(), *work, "--pause", str(pause)]
+    with client_pod(namespace, image, pictures, LOAD_NAME, CLIENT, arguments, node=node) as load:
         time.sleep(3)  # so that there is something to compare with before the fault
-        yield Load(namespace)
-    finally:
-        namespace.kubectl("delete", "pod,configmap", LOAD_NAME, "--grace-period=0", "--force", check=False)
+        yield load
 
 
-def load_pod(image: str, arguments: Sequence[str], node: str | None) -> Json:
-    """The manifest of a load pod."""
-    pod = restricted_pod(LOAD_NAME, image, arguments)
+@contextmanager
+def jobs_on(
+    namespace: Namespace, image: str, pictures: Path, picture: str, *options: object, node: str | None = None
+) -> Iterator[Load]:
+    """A pod sends a picture as jobs, with these options of its program, and ends when all are final."""
+    arguments = [namespace.address(), f"/load/{picture}", *map(str, options)]
+    with client_pod(namespace, image, pictures, "jobs", JOB_CLIENT, arguments, node=node) as load:
+        yield load
+
+
+@contextmanager
+def client_pod(
+    namespace: Namespace,
+    image: str,
+    pictures: Path,
+    name: str,
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    node: str | None,
+) -> Iterator[Load]:
+    """A pod that runs one of our clients, which says when it has started."""
+    files = [f"--from-file={file}" for file in (program, *sorted(pictures.iterdir()))]
+    namespace.kubectl("delete", "pod,configmap", name, "--ignore-not-found", "--timeout=60s")
+    namespace.kubectl("create", "configmap", name, *files)
+    pod = restricted_pod(name, image, [f"/load/{program.name}", *arguments])
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "load", "mountPath": "/load"}]
-    pod["spec"]["volumes"] = [{"name": "load", "configMap": {"name": LOAD_NAME}}]
+    pod["spec"]["volumes"] = [{"name": "load", "configMap": {"name": name}}]
     if node:
         pod["spec"]["nodeName"] = node
-    return pod
+    namespace.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    try:
+        wait_until("the client", lambda: "started" in namespace.kubectl("logs", name, check=False), 60)
+        yield Load(namespace, name)
+    finally:
+        namespace.kubectl("delete", "pod,configmap", name, "--grace-period=0", "--force", check=False)
 
 
 def restricted_pod(name: str, image: str, arguments: Sequence[str]) -> Json:

@@ -35,16 +35,17 @@ def test_every_file_that_is_copied_exists_and_is_let_in() -> None:
         assert any(source == entry or source.startswith(f"{entry}/") for entry in let_in), source
 
 
-def test_the_image_has_the_pins_of_make_serve() -> None:
-    pins = [
-        {
-            line.split(" \\")[0]
-            for line in (ROOT / "requirements" / name).read_text().splitlines()
-            if "==" in line
-        }
-        for name in ("image.txt", "serve.txt", "image-build.txt")
-    ]
-    assert pins[0] < pins[1] < pins[2]
+def pins(name: str) -> dict[str, str]:
+    """The version of each package in a requirement file."""
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)", text, re.MULTILINE))
+
+
+def test_the_image_has_the_pins_of_make_serve_and_those_of_the_clusters_client_as_tested() -> None:
+    image, serve, build, dev = (pins(f"{name}.txt") for name in ("image", "serve", "image-build", "dev"))
+    assert serve.items() < build.items()
+    assert image.items() <= (dev | serve).items()
+    assert {"lightkube", "lightkube-models", "msgspec"} <= image.keys() - serve.keys()
 
 
 def test_a_model_that_ships_needs_no_source(tmp_path: Path) -> None:

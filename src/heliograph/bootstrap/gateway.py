@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from heliograph.adapters.fleet.socket import SocketFleet
 from heliograph.adapters.metrics.prometheus import PrometheusMetrics
 from heliograph.api.services import Services
+from heliograph.bootstrap.fleets import gateway_fleet
 from heliograph.bootstrap.http import QueueUse, answer, build_services
 from heliograph.bootstrap.parts import (
     background,
@@ -21,10 +21,9 @@ from heliograph.bootstrap.parts import (
 )
 from heliograph.bootstrap.queues import Queue, server_queue
 from heliograph.bootstrap.sockets import open_doors
-from heliograph.core.fleet import Fleet
 from heliograph.core.jobs import new_id
 from heliograph.serving.access import KeyRing
-from heliograph.serving.fleet import FleetView, HeartbeatFleet
+from heliograph.serving.fleet import FleetView
 from heliograph.serving.model_table import ServedModel
 from heliograph.serving.queued import QueuePredictor
 from heliograph.serving.remote_models import RemoteModels
@@ -63,7 +62,9 @@ async def gateway(settings: Settings, keys: KeyRing, queue: Queue) -> AsyncItera
     metrics, imaging = PrometheusMetrics(), build_codec(settings)
     view = QueueView(queue.desk, metrics, models.observe)
     replies = Replies(queue.desk, f"{settings.worker_name}-{new_id()[:8]}")
-    with WorkerThreads(count_threads(settings), name="inspect") as threads:
+    async with AsyncExitStack() as stack:
+        threads = stack.enter_context(WorkerThreads(count_threads(settings), name="inspect"))
+        fleet = await stack.enter_async_context(gateway_fleet(settings, queue))
         predictor = QueuePredictor(
             models,
             desk=queue.desk,
@@ -78,20 +79,12 @@ async def gateway(settings: Settings, keys: KeyRing, queue: Queue) -> AsyncItera
             imaging=imaging,
             threads=threads,
             view=view,
-            fleet=FleetView(_fleet(settings, queue), queue.desk),
+            fleet=FleetView(fleet, queue.desk),
             durable=queue.is_durable,
         )
         beside = [view.watch(), replies.listen(), expire(queue.desk)]
         if queue.sweep is not None:
             beside.append(sweep(queue.sweep))
-        async with background(*beside):
-            yield build_services(
-                settings, keys, predictor=predictor, models=models, metrics=metrics, queue=use
-            )
-            await predictor.close()
-
-
-def _fleet(settings: Settings, queue: Queue) -> Fleet:
-    if settings.fleet_socket is not None:
-        return SocketFleet(settings.fleet_socket)
-    return HeartbeatFleet(queue.desk)
+        await stack.enter_async_context(background(*beside))
+        yield build_services(settings, keys, predictor=predictor, models=models, metrics=metrics, queue=use)
+        await predictor.close()
