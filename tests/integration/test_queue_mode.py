@@ -198,6 +198,32 @@ def test_what_cannot_work_ends_with_one_clear_line(
     assert complaint in line
 
 
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"fleet_scaler": "hpa/workers"}, "there is no service account in"),
+        ({}, "HELIOGRAPH_FLEET_SCALER does not say what scales the pods"),
+        ({"fleet_scaler": "cronjob/workers"}, "it is one of hpa/NAME, scaledobject/NAME, deployment/NAME"),
+    ],
+)
+def test_a_fleet_of_pods_outside_of_a_cluster_is_told(
+    settings: dict[str, Any], complaint: str, server: QueueServer, folder: Path
+) -> None:
+    settings |= {"redis_url": server.url, "fleet_selector": "app=heliograph,part=worker"}
+    with launched(["gateway", "--port", "0"], model_dir=folder, models="colours", **settings) as program:
+        assert program.process.wait(20) == 1
+        (line,) = program.log().splitlines()
+    assert complaint in line
+
+
+def test_a_password_may_stand_beside_the_address(server: QueueServer, folder: Path) -> None:
+    with server.client() as client:
+        client.config_set("requirepass", "p@ss/w#rd")
+    with queue_mode(server, folder, redis_password="p@ss/w#rd") as processes:
+        processes.worker()
+        assert ask(processes.gateway(), "blue").json()[0]["label"] == "blue"
+
+
 def test_pictures_and_results_may_lie_in_a_shared_folder(
     server: QueueServer, folder: Path, tmp_path: Path
 ) -> None:
