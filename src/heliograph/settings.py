@@ -222,6 +222,12 @@ class Settings(BaseSettings):
         None,
         description="Shared folder for the pictures and results of jobs; without it they lie in the queue's server.",
     )
+    blob_owner: str = Field(
+        "",
+        max_length=200,
+        description="Whose folder it is, where queues of the same name have folders of their own; it stands in the "
+        "folder's mark.",
+    )
     min_blob_bytes: int = Field(
         0, ge=0, description="What is smaller stays in the queue's server all the same."
     )

@@ -94,7 +94,8 @@ def test_the_charts_own_server_writes_before_it_answers_and_throws_nothing_away(
 
 @pytest.mark.parametrize("most", [64, 512, 4000])
 def test_its_limit_is_twice_what_it_may_use(most: int) -> None:
-    resources = container_of("valkey", with_queue(valkey__maxMemoryMegabytes=most))["resources"]
+    given = with_queue(valkey__maxMemoryMegabytes=most, valkey__persistence__size="20Gi")
+    resources = container_of("valkey", given)["resources"]
     assert resources["limits"]["memory"] == f"{2 * most}Mi"
     assert resources["requests"] == {"cpu": "100m", "memory": f"{most + 64}Mi"}
     own = with_queue(valkey__resources={"limits": {"memory": "9Gi"}})
@@ -136,9 +137,48 @@ def test_a_server_of_ones_own() -> None:
     assert "HELIOGRAPH_REDIS_PASSWORD" not in variables_of("worker", open_to_all)
 
 
-def test_a_password_in_the_address_is_refused() -> None:
-    message = refusal({"mode": "queue", "queue": {"url": "redis://:secret@queue:6379"}})
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@queue:6379",
+        "redis://ann:s/t@queue",
+        "redis://queue/0?password=secret",
+        "redis://a:b@c:d@q",
+    ],
+)
+def test_a_password_in_the_address_is_refused(url: str) -> None:
+    message = refusal({"mode": "queue", "queue": {"url": url}})
+    assert "queue.url holds a password" in message
     assert "queue.existingSecret" in message
+
+
+@pytest.mark.parametrize("url", ["redis://queue?ssl_cert_reqs=none", "redis://ann%40x@queue", "redis://q/db"])
+def test_an_address_that_not_everybody_understands_is_refused(url: str) -> None:
+    assert "--set queue.url=rediss://ann@queue.example.org:6380/0" in refusal(
+        {"mode": "queue", "queue": {"url": url}}
+    )
+
+
+def test_a_disk_on_which_the_log_cannot_be_rewritten_is_refused() -> None:
+    message = refusal(with_queue(valkey__maxMemoryMegabytes=8192))
+    assert "--set valkey.persistence.size=32Gi" in message
+    assert refusal(with_queue(valkey__persistence__size="1Gi"))
+    assert pod_of("valkey", with_queue(valkey__maxMemoryMegabytes=8192, valkey__persistence__size="32Gi"))
+
+
+def test_a_new_version_of_heliograph_leaves_a_server_with_an_image_of_its_own_alone() -> None:
+    labels = pod_of("valkey")["metadata"]["labels"]
+    assert "app.kubernetes.io/version" not in labels
+    assert named("Service", "heliograph-valkey", QUEUE)["spec"]["selector"].items() <= labels.items()
+    digest = "sha256:" + "0" * 64
+    pinned = with_queue(valkey__image__repository="valkey/valkey", valkey__image__digest=digest)
+    assert container_of("valkey", pinned)["image"] == f"valkey/valkey@{digest}"
+    numbered = with_queue(valkey__image__repository="valkey/valkey", valkey__image__tag=8)
+    assert container_of("valkey", numbered)["image"] == "valkey/valkey:8"
+
+
+def test_a_server_that_never_got_ready_is_replaced_once_its_values_are_mended() -> None:
+    assert named("StatefulSet", "heliograph-valkey", QUEUE)["spec"]["podManagementPolicy"] == "Parallel"
 
 
 def test_another_image_for_it() -> None:
@@ -154,6 +194,9 @@ def test_a_shared_folder_is_mounted_in_both() -> None:
     given = with_queue(queue__blobs__enabled=True)
     claim = named("PersistentVolumeClaim", "heliograph-blobs", given)["spec"]
     assert claim == {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "20Gi"}}}
+    kept = named("PersistentVolumeClaim", "heliograph-blobs", given)["metadata"]["annotations"]
+    assert kept == {"helm.sh/resource-policy": "keep"}, "jobs that were accepted lie there"
+    assert settings(given)["HELIOGRAPH_BLOB_OWNER"] == "pictures/heliograph"
     assert settings(given)["HELIOGRAPH_BLOB_DIR"] == "/blobs"
     for component in ("gateway", "worker"):
         volumes = pod_of(component, given)["spec"]["volumes"]
@@ -218,6 +261,16 @@ def test_the_gateway_knows_the_workers_by_their_labels() -> None:
     assert not any("FLEET" in name for name in variables_of("worker"))
 
 
+def test_the_rights_go_to_no_account_that_others_have() -> None:
+    message = refusal(with_queue(serviceAccount__create=False))
+    assert "serviceAccount.gatewayName" in message
+    given = with_queue(serviceAccount__create=False, serviceAccount__gatewayName="mine")
+    assert named("RoleBinding", "heliograph-gateway", given)["subjects"][0]["name"] == "mine"
+    assert pod_of("gateway", given)["spec"]["serviceAccountName"] == "mine"
+    assert pod_of("worker", given)["spec"]["serviceAccountName"] == "default"
+    assert pod_of("worker", with_queue(serviceAccount__create=False, fleet__enabled=False))
+
+
 def test_without_a_fleet_nobody_has_rights() -> None:
     given = with_queue(fleet__enabled=False, fleet__actions=True)
     assert of_kind("Role", given) == of_kind("RoleBinding", given) == []
@@ -242,7 +295,7 @@ def test_only_its_users_reach_the_server() -> None:
     assert "egress" not in policy("valkey", given)
     keda = merged(given, values(worker__autoscaling__by="keda"))
     (rule,) = policy("valkey", keda)["ingress"]
-    assert rule["from"][-1]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "keda-operator"}
+    assert rule["from"][-1]["podSelector"]["matchLabels"] == {"app": "keda-operator"}
 
 
 def ports(component: str, given: Values) -> set[object]:
@@ -251,10 +304,21 @@ def ports(component: str, given: Values) -> set[object]:
 
 def test_gateways_and_workers_reach_what_they_need() -> None:
     given = with_queue(networkPolicy__enabled=True)
-    assert ports("worker", given) == {53, "valkey"}
-    assert ports("gateway", given) == {53, "valkey", 443, 6443}
-    assert ports("gateway", merged(given, values(fleet__enabled=False))) == {53, "valkey"}
-    assert ports("worker", merged(EXTERNAL, values(networkPolicy__enabled=True))) == {53, 6380}
+    names, api_server = {53, 5353}, {443, 6443, 8443, 16443}
+    assert ports("worker", given) == names | {"valkey"}
+    assert ports("gateway", given) == names | {"valkey"} | api_server
+    assert ports("gateway", merged(given, values(fleet__enabled=False))) == names | {"valkey"}
+    more = values(networkPolicy__extraEgress=[{"ports": [{"port": 7443}]}])
+    assert ports("gateway", merged(given, more)) == names | {"valkey", 7443} | api_server
+    for url, port in (
+        ("rediss://ann@queue.example:6380/2", 6380),
+        ("redis://10.0.0.5", 6379),
+        ("redis://redis-0", 6379),
+        ("redis://host2/3", 6379),
+        ("redis://[::1]:7000", 7000),
+    ):
+        external = {"mode": "queue", "queue": {"url": url}, "networkPolicy": {"enabled": True}}
+        assert ports("worker", external) == names | {port}, url
     assert [entry["ports"][0]["port"] for entry in policy("worker", given)["ingress"]] == ["ops"]
 
 

@@ -59,6 +59,12 @@ def test_both_follow_their_cpu_by_default() -> None:
     assert of_kind("ScaledObject", QUEUE) == []
 
 
+def test_one_scaler_may_take_over_from_the_other_in_an_upgrade() -> None:
+    """KEDA's webhook refuses its object while another autoscaler has the Deployment, unless that one says otherwise."""
+    workers = named("HorizontalPodAutoscaler", "heliograph-worker", QUEUE)["metadata"]["annotations"]
+    assert workers["validations.keda.sh/hpa-ownership"] == "false"
+
+
 def test_keda_scales_workers_alone() -> None:
     (hpa,) = of_kind("HorizontalPodAutoscaler", KEDA)
     assert hpa["metadata"]["name"] == "heliograph-gateway"

@@ -1,6 +1,7 @@
 """Sends pictures as jobs, never gives one up, and keeps account of each. Runs inside a pod: standard library only.
 
-Prints "started", and at the end its account as one line of JSON. Some pictures are broken and some jobs are cancelled.
+Sends as many as it is told, or until SIGTERM, and no more at a time than the window has room for. Some pictures are
+broken and some jobs are cancelled. Prints "started", and at the end its account as one line of JSON.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import argparse
 import http.client
 import json
 import secrets
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,7 @@ class Account:
     refusals: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     most_attempts: int = 0
-    seconds_to_send: float = 0.0
-    seconds_to_settle: float = 0.0
+    broken: int = 0
 
 
 class Door:
@@ -94,27 +95,38 @@ def form(pictures: list[bytes]) -> tuple[bytes, str]:
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def send(door: Door, account: Account, given: argparse.Namespace) -> Iterator[str]:
-    """The groups that were accepted, one call after the other, spread over the time."""
-    picture, began = Path(given.picture).read_bytes(), time.monotonic()
-    for number in range(-(-given.jobs // given.group)):
-        pictures = [picture] * min(given.group, given.jobs - account.sent)
-        if number % BROKEN_EVERY == 0:
-            pictures[0] = picture[: len(picture) // 2]
-        body, media = form(pictures)
-        account.sent += len(pictures)
-        path, key = f"/v1/jobs?model={given.model}&top=1", secrets.token_hex(8)
-        text = door.ask("POST", path, (202,), body, Content_Type=media, Idempotency_Key=key)[1]
-        answer = json.loads(text)
-        account.accepted += len(answer["jobs"])
-        if answer["refused"]:
-            account.wrong.append(f"refused: {answer['refused'][0]}")
-        if number % CANCELLED_EVERY == 0:
-            door.ask("DELETE", f"/v1/jobs/{answer['jobs'][-1]['id']}", (200,))
-        yield answer["group"]
-        ahead = began + given.seconds * account.sent / given.jobs - time.monotonic()
-        time.sleep(max(0.0, ahead))
-    account.seconds_to_send = time.monotonic() - began
+def send(door: Door, account: Account, picture: bytes, given: argparse.Namespace) -> str:
+    """The next group, once it is accepted."""
+    number = account.sent // given.group
+    pictures = [picture] * min(given.group, given.jobs - account.sent)
+    if number % BROKEN_EVERY == 0:
+        pictures[0] = picture[: len(picture) // 2]
+        account.broken += 1
+    body, media = form(pictures)
+    account.sent += len(pictures)
+    path, key = f"/v1/jobs?model={given.model}&top=1", secrets.token_hex(8)
+    text = door.ask("POST", path, (202,), body, Content_Type=media, Idempotency_Key=key)[1]
+    answer = json.loads(text)
+    account.accepted += len(answer["jobs"])
+    if answer["refused"]:
+        account.wrong.append(f"refused: {answer['refused'][0]}")
+    if number % CANCELLED_EVERY == 0:
+        door.ask("DELETE", f"/v1/jobs/{answer['jobs'][-1]['id']}", (200,))
+    group: str = answer["group"]
+    return group
+
+
+def send_all(door: Door, account: Account, given: argparse.Namespace, ended: threading.Event) -> list[str]:
+    """All groups that were accepted; while the window is full, the oldest is waited for."""
+    picture, groups, oldest = Path(given.picture).read_bytes(), list[str](), 0
+    while account.sent < given.jobs and not ended.is_set():
+        groups.append(send(door, account, picture, given))
+        while (len(groups) - oldest) * given.group > given.window and not ended.is_set():
+            if door.look(f"/v1/groups/{groups[oldest]}?limit=1")["finished"]:
+                oldest += 1
+            else:
+                time.sleep(PAUSE_SECONDS)
+    return groups
 
 
 def settle(door: Door, account: Account, groups: list[str]) -> None:
@@ -125,7 +137,6 @@ def settle(door: Door, account: Account, groups: list[str]) -> None:
             if time.monotonic() - began > PATIENCE_SECONDS:
                 raise SystemExit(f"group {group} does not finish: {found['counts']}")
             time.sleep(PAUSE_SECONDS)
-        account.seconds_to_settle = time.monotonic() - began
         for job in found["jobs"]:
             account.states[job["state"]] += 1
             account.most_attempts = max(account.most_attempts, job["attempts"])
@@ -146,14 +157,15 @@ def main() -> None:
     parser.add_argument("host", help="address:port")
     parser.add_argument("picture")
     parser.add_argument("--model", default="kmnist")
-    parser.add_argument("--jobs", type=int, default=5000)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--group", type=int, default=20, help="pictures in one call")
-    parser.add_argument("--seconds", type=float, default=0.0, help="spread over so long")
+    parser.add_argument("--window", type=int, default=1_000_000, help="jobs under way at a time")
     given = parser.parse_args()
-    account = Account()
+    account, ended = Account(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     door = Door(given.host, account)
     print("started", flush=True)
-    settle(door, account, list(send(door, account, given)))
+    settle(door, account, send_all(door, account, given, ended))
     print(json.dumps(vars(account)), flush=True)
 
 

@@ -51,11 +51,11 @@ class Load:
     namespace: Namespace
     name: str = LOAD_NAME
 
-    def finish(self) -> Json:
+    def finish(self, seconds: int = 90) -> Json:
         """Ends the load; its account."""
         stop = "import os, signal; os.kill(1, signal.SIGTERM)"
         self.namespace.kubectl("exec", self.name, "--", "python", "-c", stop)
-        return self.account(90)
+        return self.account(seconds)
 
     def account(self, seconds: int) -> Json:
         """The account of one that ends by itself."""

@@ -59,12 +59,6 @@ def open_jobs(server: Server) -> int:
     return jobs
 
 
-def scalers(namespace: Namespace) -> list[str]:
-    """What scales the workers."""
-    targets = [entry["spec"]["scaleTargetRef"]["name"] for entry in namespace.get("hpa")["items"]]
-    return [target for target in targets if target == "heliograph-worker"]
-
-
 def test_keda_scales_from_nothing_and_back(
     cluster: Cluster, image: str, pictures: Path, weights: bool, measured: Measured
 ) -> None:
@@ -72,7 +66,7 @@ def test_keda_scales_from_nothing_and_back(
     with cluster.namespace("keda") as namespace:
         open_volume(namespace, image, VALKEY_CLAIM)
         install_queue(namespace, image, *KEDA)
-        assert scalers(namespace) == ["heliograph-worker"], "one scaler and no more"
+        assert hpas_of_workers(namespace) == ["keda-hpa-heliograph-worker"], "one scaler and no more"
         wait_until("no worker", lambda: replicas(namespace) == 0 and not namespace.pods("worker"), 60)
         began = time.monotonic()
         check_answers(url_of(namespace), pictures, removes_backgrounds=weights)
@@ -108,7 +102,7 @@ def test_cpu_scales_up_and_down(cluster: Cluster, image: str, pictures: Path, me
         install_queue(
             namespace, image, *QUICK, GATEWAYS, "gateway.replicas=1", "worker.autoscaling.maxReplicas=3"
         )
-        assert scalers(namespace) == ["heliograph-worker"]
+        assert hpas_of_workers(namespace) == ["heliograph-worker"]
         with load_on(namespace, image, pictures, ["4:/classify:/load/cat.jpg"]) as load:
             up = wait_for_pods(namespace, 3, 150, component="worker")
             time.sleep(5)
@@ -117,6 +111,29 @@ def test_cpu_scales_up_and_down(cluster: Cluster, image: str, pictures: Path, me
         measured(f"three workers after {up:.0f} s, one again after {down:.0f} s")
         assert account["failed"] == account["dropped"] == []
         assert account["answered"] == account["sent"] > 100
+
+
+def test_one_scaler_takes_over_from_the_other(cluster: Cluster, image: str) -> None:
+    """From CPU to KEDA, which ends at no worker, and from there back to CPU, which never begins at none."""
+    with cluster.namespace("scalers") as namespace:
+        open_volume(namespace, image, VALKEY_CLAIM)
+        install_queue(namespace, image, GATEWAYS, "gateway.replicas=1")
+        install_queue(namespace, image, *KEDA)
+        wait_until("KEDA alone", lambda: hpas_of_workers(namespace) == ["keda-hpa-heliograph-worker"], 30)
+        wait_until("no worker", lambda: replicas(namespace) == 0, 60)
+        install_queue(namespace, image, GATEWAYS, "gateway.replicas=1")
+        wait_until("CPU alone", lambda: hpas_of_workers(namespace) == ["heliograph-worker"], 30)
+        wait_for_pods(namespace, 1, component="worker")
+
+
+def hpas_of_workers(namespace: Namespace) -> list[str]:
+    """The names of the autoscalers of the workers."""
+    found = namespace.get("hpa")["items"]
+    return [
+        entry["metadata"]["name"]
+        for entry in found
+        if entry["spec"]["scaleTargetRef"]["name"] == "heliograph-worker"
+    ]
 
 
 def test_bounds_set_by_hand_survive_an_upgrade(cluster: Cluster, image: str) -> None:

@@ -57,19 +57,52 @@ Combinations of values that cannot work. What the schema can say is in values.sc
 {{- end -}}
 {{- end -}}
 
+{{/*
+heliograph.checkDisk: the server's volume. A StatefulSet's claims cannot be changed: of a live one, size and class are
+taken over, but whether there is one at all cannot be.
+*/}}
+{{- define "heliograph.checkDisk" -}}
+{{- with .Values.valkey -}}
+{{- $size := .persistence.size -}}
+{{- if and .persistence.enabled (regexMatch "^[0-9]+Gi$" $size) (lt (mul 1024 (int (trimSuffix "Gi" $size))) (mul 4 (int .maxMemoryMegabytes))) -}}
+{{- include "heliograph.fail" (list (printf "valkey.persistence.size (%s) is less than four times maxMemoryMegabytes (%d): the log is rewritten beside itself." $size (int .maxMemoryMegabytes))
+      (printf "More disk:           --set valkey.persistence.size=%dGi" (div (add 1023 (mul 4 (int .maxMemoryMegabytes))) 1024))) -}}
+{{- end -}}
+{{- end -}}
+{{- if include "heliograph.hasValkey" . -}}
+{{- $live := include "heliograph.liveValkey" . | fromYaml -}}
+{{- if and $live (ne (empty $live.spec.volumeClaimTemplates) (not .Values.valkey.persistence.enabled)) -}}
+{{- include "heliograph.fail" (list "valkey.persistence.enabled cannot be changed while the server is there."
+      (printf "Let jobs end, then:  kubectl --namespace %s delete statefulset %s" .Release.Namespace (include "heliograph.componentName" (dict "root" . "component" "valkey")))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* heliograph.checkQueue: the same for what only a queue has. */}}
 {{- define "heliograph.checkQueue" -}}
 {{- $scaling := .Values.worker.autoscaling -}}
-{{- if and .Values.queue.url (regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.queue.url) -}}
+{{- if and .Values.queue.url (regexMatch ":.*:.*@|[?&]password=" .Values.queue.url) -}}
 {{- include "heliograph.fail" (list "queue.url holds a password, which everybody could read."
       "Put it in a Secret:  kubectl create secret generic queue --from-literal=password=…"
       "Name that:           --set queue.existingSecret=queue") -}}
+{{- end -}}
+{{- if and .Values.queue.url (not (regexMatch "^rediss?://([^][:/?#@%]+@)?([^][:/?#@%]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?(/[0-9]*)?$" .Values.queue.url)) -}}
+{{- include "heliograph.fail" (list "queue.url is redis://HOST or rediss://HOST, and perhaps USER@ before, :PORT and /DATABASE behind the host."
+      "For example:         --set queue.url=rediss://ann@queue.example.org:6380/0"
+      "The server's certificate must be of an authority that everybody knows; a query is not understood by KEDA.") -}}
 {{- end -}}
 {{- if and $scaling.enabled (eq $scaling.by "cpu") (lt (int $scaling.minReplicas) 1) -}}
 {{- include "heliograph.fail" (list "worker.autoscaling.minReplicas is 0, but an autoscaler that follows CPU needs a pod to look at."
       "Keep one:            --set worker.autoscaling.minReplicas=1"
       "Follow the queue:    --set worker.autoscaling.by=keda        (KEDA has to be installed)") -}}
 {{- end -}}
+{{- if and .Values.fleet.enabled (not .Values.serviceAccount.create) (not .Values.serviceAccount.gatewayName) -}}
+{{- include "heliograph.fail" (list "Gateways need a service account of their own for `fleet`: whatever else uses the same one would get its rights."
+      "Let the chart make it:    --set serviceAccount.create=true"
+      "Name one of yours:        --set serviceAccount.gatewayName=NAME"
+      "Do without:               --set fleet.enabled=false") -}}
+{{- end -}}
+{{- include "heliograph.checkDisk" . -}}
 {{- /* Only a real cluster has this API, so a mere rendering is not asked for KEDA. */ -}}
 {{- if and (include "heliograph.hasKeda" (dict "root" . "component" "worker"))
       (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1")

@@ -68,7 +68,7 @@ spec:
 {{- define "heliograph.queuePlace" -}}
 {{- if .Values.queue.url -}}
 {{- $url := urlParse .Values.queue.url -}}
-address: {{ ternary $url.host (printf "%s:6379" $url.host) (regexMatch ":[0-9]+$" $url.host) | quote }}
+address: {{ include "heliograph.queueAddress" . | quote }}
 databaseIndex: {{ trimPrefix "/" $url.path | default "0" | quote }}
 enableTLS: {{ eq $url.scheme "rediss" | quote }}
 {{- with $url.userinfo }}

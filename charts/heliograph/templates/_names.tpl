@@ -85,7 +85,9 @@ default
 
 {{/* heliograph.gatewayAccountName: the identity of gateways, which alone may look at pods. */}}
 {{- define "heliograph.gatewayAccountName" -}}
-{{- if .Values.serviceAccount.create -}}
+{{- if .Values.serviceAccount.gatewayName -}}
+{{- .Values.serviceAccount.gatewayName -}}
+{{- else if .Values.serviceAccount.create -}}
 {{- include "heliograph.componentName" (dict "root" . "component" "gateway") -}}
 {{- else -}}
 {{- include "heliograph.serviceAccountName" . -}}

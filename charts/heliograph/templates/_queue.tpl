@@ -13,6 +13,12 @@ The queue: its server, the password for it, the folder of large payloads. All ta
 {{- default $own .Values.queue.url -}}
 {{- end -}}
 
+{{/* heliograph.queueAddress: host and port of a server of yours. */}}
+{{- define "heliograph.queueAddress" -}}
+{{- $host := (urlParse .Values.queue.url).host -}}
+{{- ternary $host (printf "%s:6379" $host) (regexMatch ":[0-9]+$" $host) -}}
+{{- end -}}
+
 {{/* heliograph.queueName: the queue's name on its server. */}}
 {{- define "heliograph.queueName" -}}
 {{- default "default" .Values.settings.queue -}}
@@ -46,12 +52,33 @@ The queue: its server, the password for it, the folder of large payloads. All ta
 {{/* heliograph.valkeyImage: the image with the program valkey-server; Heliograph's own has it. */}}
 {{- define "heliograph.valkeyImage" -}}
 {{- with .Values.valkey.image -}}
-{{- if .repository -}}
-{{- printf "%s:%s" .repository .tag -}}
+{{- if and .repository .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else if .repository -}}
+{{- printf "%s:%s" .repository (toString .tag) -}}
 {{- else -}}
 {{- include "heliograph.image" $ -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* heliograph.liveValkey: the server's StatefulSet as it is, as YAML; empty without one. */}}
+{{- define "heliograph.liveValkey" -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "heliograph.componentName" (dict "root" . "component" "valkey")) -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* heliograph.valkeyVolume: size and class of the server's claim, as YAML: of the live one, since they cannot be changed. */}}
+{{- define "heliograph.valkeyVolume" -}}
+{{- $live := include "heliograph.liveValkey" . | fromYaml -}}
+{{- $volume := dict "size" .Values.valkey.persistence.size "storageClass" .Values.valkey.persistence.storageClass -}}
+{{- if $live -}}
+{{- with (first $live.spec.volumeClaimTemplates).spec -}}
+{{- $volume = dict "size" .resources.requests.storage "storageClass" (default "" .storageClassName) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $volume -}}
 {{- end -}}
 
 {{/* heliograph.valkeySettings: the server's configuration. */}}

@@ -13,7 +13,7 @@ heliograph/replicas-by-values
 {{/* heliograph.hasKeda: `true` where KEDA scales the component. */}}
 {{- define "heliograph.hasKeda" -}}
 {{- with (index .root.Values .component).autoscaling -}}
-{{- if and .enabled (eq (default "cpu" .by) "keda") -}}true{{- end -}}
+{{- if and (eq $.root.Values.mode "queue") .enabled (eq (default "cpu" .by) "keda") -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -63,7 +63,8 @@ is switched off, the values count.
 heliograph.replicas: spec.replicas of the Deployment, empty to leave it out.
 Without autoscaling: as the values say, or what `kubectl scale` said since. With it the number belongs to the
 autoscaler and is left out, unless an earlier release set it (the annotation is there): to leave out a field that one
-has set takes the Deployment back to one pod until the autoscaler notices. Then the live number is handed on.
+has set takes the Deployment back to one pod until the autoscaler notices. Then the live number is handed on. An
+autoscaler on CPU never begins at 0, where KEDA may have left the Deployment: there it gets the fewest.
 */}}
 {{- define "heliograph.replicas" -}}
 {{- $given := index .root.Values .component -}}
@@ -73,7 +74,9 @@ has set takes the Deployment back to one pod until the autoscaler notices. Then 
 {{- $remembered = include "heliograph.remembered" $live -}}
 {{- end -}}
 {{- if $given.autoscaling.enabled -}}
-{{- if $remembered -}}
+{{- if and $live (eq (int (dig "spec" "replicas" 1 $live)) 0) (not (include "heliograph.hasKeda" .)) -}}
+{{- int $given.autoscaling.minReplicas -}}
+{{- else if $remembered -}}
 {{- int $live.spec.replicas | default (int $given.autoscaling.minReplicas) -}}
 {{- end -}}
 {{- else if eq $remembered (include "heliograph.replicasByValues" .) -}}
@@ -94,6 +97,10 @@ metadata:
     {{- include "heliograph.labels" . | nindent 4 }}
   annotations:
     {{ include "heliograph.valuesAnnotation" . }}: {{ include "heliograph.boundsByValues" . | quote }}
+    {{- if eq .component "worker" }}
+    # KEDA refuses its object while another autoscaler is there; an upgrade makes the new one before it removes this one.
+    validations.keda.sh/hpa-ownership: "false"
+    {{- end }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1

@@ -64,6 +64,7 @@ HELIOGRAPH_OPS_PORT: "8001"
 HELIOGRAPH_REDIS_URL: {{ include "heliograph.queueUrl" . | quote }}
 {{- if .Values.queue.blobs.enabled }}
 HELIOGRAPH_BLOB_DIR: /blobs
+HELIOGRAPH_BLOB_OWNER: {{ printf "%s/%s" .Release.Namespace .Release.Name }}
 {{- end }}
 {{- else }}
 HELIOGRAPH_JOBS: "false"

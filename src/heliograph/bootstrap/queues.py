@@ -93,7 +93,8 @@ async def server_queue(settings: Settings, *, is_gateway: bool = False) -> Async
     password = settings.redis_password.get_secret_value() if settings.redis_password else None
     server = RedisServer(settings.redis_url.get_secret_value(), settings.queue, password)
     desk, source = RedisDesk(server, rules), RedisSource(server, rules)
-    blobs = FolderBlobs(settings.blob_dir, settings.queue) if settings.blob_dir else None
+    whose = " of ".join(filter(None, (settings.queue, settings.blob_owner)))
+    blobs = FolderBlobs(settings.blob_dir, whose) if settings.blob_dir else None
     with WorkerThreads(BLOB_THREADS, name="blobs") as threads:
         shelf = Shelf(blobs, threads, min_bytes=settings.min_blob_bytes)
         try:

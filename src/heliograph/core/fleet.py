@@ -45,7 +45,8 @@ class FleetBounds:
 class FleetMember:
     """A worker as whoever runs it sees it: a process, or a pod.
 
-    ``reason`` says why it is where it is, such as an exit status; "" for nothing to say.
+    ``reason`` says why it is where it is, such as an exit status; "" for nothing to say. ``is_running`` is false where
+    it is known that there is no process, such as of a pod that waits to be started again.
     """
 
     name: str
@@ -54,6 +55,7 @@ class FleetMember:
     pid: int = 0
     started_at: float = 0.0
     reason: str = ""
+    is_running: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

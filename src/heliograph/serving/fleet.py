@@ -146,10 +146,16 @@ def _workers(members: Sequence[FleetMember], heard: Sequence[WorkerInfo]) -> Ite
         lives[info.host if info.host in names else info.name] = info
     for member in members:
         said = lives.pop(member.name, None)
-        is_older = said is not None and said.state is WorkerState.GONE and said.seen_at < member.started_at
-        yield _unheard(member) if said is None or is_older else _heard(said, member)
+        yield _unheard(member) if said is None or _is_over(said, member) else _heard(said, member)
     for said in lives.values():
         yield _heard(said, None)
+
+
+def _is_over(said: WorkerInfo, member: FleetMember) -> bool:
+    """Whether the process that said so is not, or not any more, the one that its pod has now."""
+    if member.state is WorkerState.STARTING and not member.is_running:
+        return True
+    return said.state is WorkerState.GONE and said.seen_at < member.started_at
 
 
 def _unheard(member: FleetMember) -> FleetWorker:

@@ -123,6 +123,13 @@ async def test_a_container_that_started_since_its_process_fell_silent_is_a_new_o
     assert (worker.state, worker.reason) == (state, reason)
 
 
+async def test_a_pod_whose_container_does_not_run_is_as_the_cluster_says_whatever_was_heard() -> None:
+    scene = Scene(replace(member("pod-1", reason="CrashLoopBackOff"), is_running=False))
+    await scene.source.beat(replace(info("pod-1-77777777"), host="pod-1"))
+    (worker,) = (await scene.view.status()).workers
+    assert (worker.state, worker.reason, worker.holding) == (WorkerState.STARTING, "CrashLoopBackOff", 0)
+
+
 @pytest.mark.parametrize("state", [WorkerState.STOPPING, WorkerState.GONE])
 async def test_that_a_worker_leaves_whoever_runs_it_knows_first(state: WorkerState) -> None:
     scene = Scene(member("a", state, reason="was killed by SIGKILL"))

@@ -15,6 +15,7 @@ import pytest
 from lightkube import KubeConfig
 from lightkube.config.models import Cluster, User
 
+from heliograph.adapters.fleet import kubernetes
 from heliograph.adapters.fleet.api_server import client_of, in_cluster
 from heliograph.adapters.fleet.kubernetes import KubernetesFleet
 from heliograph.adapters.fleet.scalers import parse_scaler
@@ -313,6 +314,28 @@ def test_a_server_that_ends_every_watch_is_not_hurried_and_keda_may_be_missing()
             await asyncio.sleep(30)
             (gone,) = await fleet.members()
             assert (gone.name, gone.state, gone.reason) == (POD, "gone", "deleted")
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    play(scene)
+
+
+def test_pods_that_have_ended_are_not_listed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster keeps evicted pods until there are thousands of them."""
+
+    async def scene() -> None:
+        server = Server()
+        evicted = {**pod("evicted"), "status": {"phase": "Failed", "reason": "Evicted"}}
+        server.answers["GET", PODS] = listing(pod(), evicted)
+        async with fleet_at(server) as fleet:
+            watching = asyncio.create_task(fleet.watch())
+            await asyncio.sleep(5)
+            assert [member.name for member in await fleet.members()] == ["evicted", POD]
+            monkeypatch.setattr(kubernetes, "GONE_SECONDS", 0.0)
+            assert [member.name for member in await fleet.members()] == [POD]
+            server.answers["GET", PODS] = listing(pod())
+            await asyncio.sleep(30)
+            assert [member.name for member in await fleet.members()] == [POD], "it does not come back"
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 

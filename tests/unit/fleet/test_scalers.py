@@ -146,7 +146,7 @@ BLIND = (
         (
             HPA,
             [condition("ScalingActive", "False", "ScalingDisabled", "replica count of the target is zero")],
-            "",
+            "The autoscaler does nothing while the number of workers is 0: set that of the Deployment w to 1 or more.",
         ),
         (
             HPA,
@@ -193,7 +193,8 @@ BLIND = (
     ],
 )
 def test_obstacles(scaler: Scaler, conditions: list[dict[str, str]], said: str) -> None:
-    assert scaler.obstacle(item({}, *conditions, creationTimestamp=created(100))) == said
+    spec = {"scaleTargetRef": {"name": "w"}}
+    assert scaler.obstacle(item(spec, *conditions, creationTimestamp=created(100))) == said
 
 
 def test_obstacles_are_one_line() -> None:

@@ -25,6 +25,7 @@ from heliograph.adapters.fleet.mirror import Mirror
 from heliograph.adapters.fleet.scalers import Json, Scaler
 from heliograph.core import errors
 from heliograph.core.fleet import FleetAction, FleetBounds, FleetLog, FleetMember
+from heliograph.core.workers import WorkerState
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class KubernetesFleet:
         self._allows_actions = allows_actions
         self._log = log
         self._left: deque[_Left] = deque(maxlen=GONE_KEPT)
+        self._ended: dict[str, float] = {}
+        """Pods that are there and have ended, and since when that is known."""
         workers = Selection(
             client=client, kind=Pod, namespace=namespace, labels=self._selector, read=pods.member_of
         )
@@ -100,12 +103,16 @@ class KubernetesFleet:
             both.create_task(self._scalers.run())
 
     async def members(self) -> Sequence[FleetMember]:
-        """The workers by name, with those whose pods are gone since less than a minute."""
+        """The workers by name, with those that are gone or have ended since less than a minute."""
         if reason := self._workers.outage():
             raise errors.FleetUnavailable(f"The cluster does not tell of its pods: {reason}")
-        horizon = time.monotonic() - GONE_SECONDS
+        now, pods_now = time.monotonic(), self._workers.objects
+        gone = {name for name, member in pods_now.items() if member.state is WorkerState.GONE}
+        self._ended = {name: self._ended.get(name, now) for name in gone}
+        horizon = now - GONE_SECONDS
         found = {left.member.name: left.member for left in self._left if left.since > horizon}
-        found |= self._workers.objects
+        over = {name for name, since in self._ended.items() if since <= horizon}
+        found |= {name: member for name, member in pods_now.items() if name not in over}
         return [found[name] for name in sorted(found)]
 
     async def bounds(self) -> FleetBounds | None:
@@ -146,7 +153,8 @@ class KubernetesFleet:
         return await self._log.newest(limit=limit)
 
     def _remember(self, name: str, member: FleetMember) -> None:
-        self._left.append(_Left(member=pods.vanished(member), since=time.monotonic()))
+        since = self._ended.get(name, time.monotonic())
+        self._left.append(_Left(member=pods.vanished(member), since=since))
 
     def _is_kind_unknown(self) -> bool:
         return status_of(self._scalers.failure) == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus, PodCondition, PodStatus
 from lightkube.models.meta_v1 import ObjectMeta
@@ -29,6 +30,7 @@ def member_of(pod: Pod) -> FleetMember:
         host=_node(pod),
         started_at=_started_at(pod),
         reason=one_line(reason),
+        is_running=_running_since(pod) is not None,
     )
 
 
@@ -166,12 +168,15 @@ def _condition(status: PodStatus, kind: str) -> PodCondition | None:
 
 
 def _started_at(pod: Pod) -> float:
-    for container in _status(pod).containerStatuses or ():
-        running = container.state.running if container.state is not None else None
-        if running is not None and running.startedAt is not None:
-            return running.startedAt.timestamp()
-    created = _metadata(pod).creationTimestamp
-    return 0.0 if created is None else created.timestamp()
+    began = _running_since(pod) or _metadata(pod).creationTimestamp
+    return 0.0 if began is None else began.timestamp()
+
+
+def _running_since(pod: Pod) -> datetime | None:
+    """Since when its container runs; None if it does not."""
+    states = (container.state for container in _status(pod).containerStatuses or ())
+    running = (state.running for state in states if state is not None)
+    return next((each.startedAt for each in running if each is not None), None)
 
 
 def _node(pod: Pod) -> str:

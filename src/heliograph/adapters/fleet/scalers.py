@@ -83,7 +83,11 @@ class AutoscalerScaler:
         for found in _conditions(item):
             match found:
                 case {"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"}:
-                    continue  # somebody has set the number to 0; nothing is wrong
+                    target = item["spec"]["scaleTargetRef"]["name"]
+                    return (
+                        "The autoscaler does nothing while the number of workers is 0: set that of the Deployment "
+                        f"{target} to 1 or more."
+                    )
                 case {"type": "ScalingActive", "status": "False"}:
                     return _sentence("The autoscaler does not see the load", found)
                 case {"type": "AbleToScale", "status": "False"}:
