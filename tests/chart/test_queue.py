@@ -96,7 +96,7 @@ def test_the_charts_own_server_writes_before_it_answers_and_throws_nothing_away(
 def test_its_limit_is_twice_what_it_may_use(most: int) -> None:
     given = with_queue(valkey__maxMemoryMegabytes=most, valkey__persistence__size="20Gi")
     resources = container_of("valkey", given)["resources"]
-    assert resources["limits"]["memory"] == f"{2 * most}Mi"
+    assert resources["limits"]["memory"] == f"{2 * most + 64}Mi"
     assert resources["requests"] == {"cpu": "100m", "memory": f"{most + 64}Mi"}
     own = with_queue(valkey__resources={"limits": {"memory": "9Gi"}})
     assert container_of("valkey", own)["resources"]["limits"] == {"memory": "9Gi"}

@@ -97,7 +97,7 @@ maxmemory-policy noeviction
 {{- define "heliograph.valkeyResources" -}}
 {{- with .Values.valkey -}}
 {{- $most := int .maxMemoryMegabytes -}}
-{{- $memory := dict "requests" (dict "memory" (printf "%dMi" (add $most 64))) "limits" (dict "memory" (printf "%dMi" (mul $most 2))) -}}
+{{- $memory := dict "requests" (dict "memory" (printf "%dMi" (add $most 64))) "limits" (dict "memory" (printf "%dMi" (add (mul $most 2) 64))) -}}
 {{- toYaml (mergeOverwrite $memory (deepCopy .resources)) -}}
 {{- end -}}
 {{- end -}}
