@@ -76,8 +76,10 @@ manifests: $(DEV_READY) $(KUBERNETES_READY)  ## render manifests/ from the chart
 	@$(BIN)/python scripts/manifests.py
 
 .PHONY: test
-test: setup  ## run the tests
-	@$(BIN)/pytest -q -m "not browser and not cluster and not chaos and not fleet"
+test: setup  ## run the tests, those without processes and servers beside those with them
+	@$(BIN)/pytest -q tests/unit tests/structure tests/chart >$(VENV)/tests.log 2>&1 & beside=$$!; \
+	$(BIN)/pytest -q -m "not fleet" tests/contract tests/integration; failed=$$?; \
+	wait $$beside || failed=$$?; cat $(VENV)/tests.log; exit $$failed
 
 .PHONY: test-fleet
 test-fleet: setup  ## run the tests that start whole fleets and kill them, a short chaos included

@@ -35,6 +35,13 @@ each_job = pytest.mark.parametrize(
 )
 
 
+def test_every_folder_of_tests_is_run_by_a_target() -> None:
+    tests = ROOT / "tests"
+    folders = {file.relative_to(tests).parts[0] for file in tests.rglob("test_*.py")}
+    run = set(re.findall(r"tests/(\w+)", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    assert folders <= run
+
+
 def test_there_are_workflows() -> None:
     assert {file.stem for file in FILES} >= {"ci", "release"}
     assert COMMANDS
