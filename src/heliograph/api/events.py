@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,17 +38,22 @@ async def stream_events(request: Request, services: Services) -> Response:
     last = request.headers.get(parameters.LAST_EVENT_ID.name)
     if last is None:
         last = request.query_params.get(parameters.LAST_EVENT_ID_QUERY.name, "")
-    return EventStream(feed.subscribe(caller_of(request), last), services.lifecycle)
+    caller = caller_of(request)
+    return EventStream(feed.subscribe(caller, last), services.lifecycle, until=caller.until)
 
 
 class EventStream(Response):
-    """An answer that goes on until its client leaves or the process stops; gives its subscription up then."""
+    """An answer that goes on until its client leaves or the process stops; gives its subscription up then.
 
-    def __init__(self, subscription: Subscription, lifecycle: Lifecycle) -> None:
+    ``until`` is when the session ends that it was opened with, in seconds since the epoch; None for never.
+    """
+
+    def __init__(self, subscription: Subscription, lifecycle: Lifecycle, *, until: int | None) -> None:
         super().__init__(media_type=EVENT_STREAM, headers=HEADERS)
         del self.headers["Content-Length"]
         self._subscription = subscription
         self._lifecycle = lifecycle
+        self._until = until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Writes what the subscription tells."""
@@ -56,6 +62,7 @@ class EventStream(Response):
             watchers = [
                 loop.create_task(self._end_when_client_leaves(receive)),
                 loop.create_task(self._end_when_process_stops()),
+                loop.create_task(self._end_when_session_does()),
             ]
             try:
                 await send(
@@ -78,6 +85,11 @@ class EventStream(Response):
     async def _end_when_process_stops(self) -> None:
         await self._lifecycle.wait_for_drain()
         self._subscription.end()
+
+    async def _end_when_session_does(self) -> None:
+        if self._until is not None:
+            await asyncio.sleep(max(0.0, self._until - time.time()))
+            self._subscription.end()
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:

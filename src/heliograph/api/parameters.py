@@ -109,6 +109,12 @@ MINIMUM, MAXIMUM = (
     for name, which in (("min", "least"), ("max", "most"))
 )
 SCALE = (MINIMUM, MAXIMUM)
+KEY = Parameter(
+    name="key",
+    description="The API key.",
+    schema={"type": "string", "format": "password", "example": "hg_…"},
+    place="body",
+)
 PREDICT: dict[Task, tuple[Parameter, ...]] = {
     Task.CLASSIFICATION: (TOP,),
     Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND),
