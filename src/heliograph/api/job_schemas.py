@@ -56,7 +56,7 @@ class JobShape(Shape):
 
 
 class JobPageShape(Shape):
-    """Jobs, newest first."""
+    """Jobs, newest first. With `state` a page may have fewer than `limit`, even none, before the last one."""
 
     jobs: list[JobShape]
     next: str | None = Field(None, description="The `cursor` of the next page; missing on the last one.")

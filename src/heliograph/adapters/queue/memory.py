@@ -126,6 +126,7 @@ class MemoryQueue:
         self.rules = rules
         self.clock = clock
         self.jobs: dict[str, JobRecord] = {}
+        self.sequences: dict[int, JobRecord] = {}
         self.groups: dict[str, GroupRecord] = {}
         self.waiting: Mapping[Priority, deque[JobRecord]] = {priority: deque() for priority in Priority}
         self.leases: Mapping[Priority, dict[str, Lease]] = {priority: {} for priority in Priority}
@@ -142,7 +143,7 @@ class MemoryQueue:
     def add(self, record: JobRecord) -> None:
         """Takes a job in."""
         self.accepted += 1
-        self.jobs[record.id] = record
+        self.jobs[record.id] = self.sequences[record.sequence] = record
         self.stored_bytes += record.size
         self.states[record.group.priority, record.state] += 1
         record.group.counts[record.state] += 1
@@ -192,7 +193,9 @@ class MemoryQueue:
     def forget(self, job_id: str) -> None:
         """Forgets that there was such a job."""
         del self.memories[job_id]
-        group = self.jobs.pop(job_id).group
+        record = self.jobs.pop(job_id)
+        del self.sequences[record.sequence]
+        group = record.group
         group.known -= 1
         if group.known == 0:
             del self.groups[group.id]

@@ -28,6 +28,7 @@ SCRIPTS = {
     "beat": ALWAYS,
     "tell": ALWAYS,
     "counts": READS_ONLY,
+    "list": READS_ONLY,
     "events": READS_ONLY,
 }
 """Each script, and whether a server without memory left runs it. All but `enqueue` do: they empty a queue."""

@@ -74,6 +74,11 @@ local function holds(stream, entry, ...)
   return not found.err and #found == 1
 end
 
+-- The lists of a job in a final state other than done, which people look for: everybody's, and its owner's.
+local function sought_lists(job)
+  return {sought_key(job.state), sought_key(job.state .. ':' .. job.owner)}
+end
+
 -- Makes a job final; further fields and values are written with it. Its payload goes at once, unless it is dead and
 -- may be queued again. A gateway that waits is told its id, or `job.answer` with it. Its entry must have been
 -- delivered, or be false: deleting others makes a lag unknown.
@@ -85,6 +90,8 @@ local function settle(job, event, keep_ms, worker, ...)
     size = 0
   end
   redis.call('HSET', job_key(job.id), 'state', state, 'finished', now, 'size', size, ...)
+  local rank = state ~= 'done' and redis.call('ZSCORE', everybody_key, job.id)
+  for _, list in ipairs(rank and sought_lists(job) or {}) do redis.call('ZADD', list, rank, job.id) end
   due[#due + 1] = now + keep_ms
   due[#due + 1] = job.id
   if job.entry then append(leaving, stream_key(job.priority), job.entry) end
@@ -196,6 +203,7 @@ local function forget_result(job, memory_ms)
   redis.call('ZREM', timetable_key, job.id)
   redis.call('ZREM', everybody_key, job.id)
   redis.call('ZREM', index_key(job.owner), job.id)
+  for _, list in ipairs(job.state ~= 'done' and sought_lists(job) or {}) do redis.call('ZREM', list, job.id) end
   local rest = {'expired', 1}
   local kept = {'state', 'group', 'owner', 'name', 'model', 'priority', 'attempts', 'worker', 'token', 'accepted',
     'started', 'finished'}
