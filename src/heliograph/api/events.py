@@ -19,9 +19,9 @@ from heliograph.api.middleware import EVENT_STREAM
 from heliograph.api.services import Lifecycle, Services
 from heliograph.api.timestamps import timestamp
 from heliograph.core.events import JOB_KINDS, Event
-from heliograph.core.jobs import QueueCounts
+from heliograph.core.jobs import JobState, QueueCounts
 from heliograph.core.workers import WorkerInfo
-from heliograph.serving.subscriptions import JobCounts, Outage, Reset, Snapshot, Subscription, Told
+from heliograph.serving.subscriptions import JobCounts, Numbers, Outage, Reset, Snapshot, Subscription, Told
 
 RETRY_MILLISECONDS = 2000
 """After how long a client that lost its stream comes back."""
@@ -118,6 +118,8 @@ def _parts(told: Told) -> tuple[str, str, dict[str, Any]]:
             workers = [_worker(worker) for worker in told.workers]
             queue = None if told.counts is None else _queue(told.counts)
             return "snapshot", told.id, {"queue": queue, "workers": workers}
+        case Numbers():
+            return "numbers", "", _numbers(told)
         case Reset():
             return "reset", "", {}
         case Outage():
@@ -146,6 +148,21 @@ def _queue(counts: QueueCounts) -> dict[str, Any]:
             }
             for priority, backlog in counts.backlog.items()
         },
+    }
+
+
+def _numbers(numbers: Numbers) -> dict[str, Any]:
+    counts, backlog = numbers.counts, numbers.counts.backlog.values()
+    p95 = counts.p95_seconds
+    return {
+        "at": timestamp(numbers.at),
+        "waiting": sum(one.waiting for one in backlog),
+        "running": sum(one.running for one in backlog),
+        "accepted": counts.accepted,
+        "finished": sum(counts.finished.values()),
+        "dead": counts.finished[JobState.DEAD],
+        "workers": {state.value: number for state, number in numbers.workers.items()},
+        "p95_seconds": None if p95 is None else round(p95, 4),
     }
 
 

@@ -20,6 +20,7 @@ KINDS = {
     "index": "sorted set of an owner's job ids by sequence, of jobs whose result is not gone",
     "sought": "sorted set like an index, of jobs that failed, are dead or cancelled: by state, or state:owner",
     "idempotency": "hash of an idempotency key: the group that it stands for, and the fingerprint",
+    "durations": "hash by bin of how many jobs took so long, of those that ended in one span of time",
     "replies": "list of finished job ids that a gateway waits for",
 }
 SINGLE = {

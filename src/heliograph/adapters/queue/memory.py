@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from heliograph.adapters.queue.memory_events import EventLog
 from heliograph.adapters.queue.memory_workers import Heartbeats
+from heliograph.core.durations import RecentDurations, quantile
 from heliograph.core.events import Event, EventKind
 from heliograph.core.jobs import (
     FINAL_STATES,
@@ -134,6 +135,7 @@ class MemoryQueue:
         self.memories: dict[str, float] = {}
         self.replies: dict[str, deque[str]] = {}
         self.events = EventLog(clock)
+        self.durations = RecentDurations(clock)
         self.workers = Heartbeats(clock, self.events)
         self.states: Counter[tuple[Priority, JobState]] = Counter()
         self.stored_bytes = self.result_bytes = self.accepted = self.redelivered = self.expired = 0
@@ -173,6 +175,8 @@ class MemoryQueue:
             self.stored_bytes -= record.size
             record.payload, record.size = b"", 0
         record.finished_at = self.clock()
+        if record.state is not JobState.CANCELLED:
+            self.durations.add(record.finished_at - record.accepted_at)
         self.timetable[record.id] = record.finished_at + self.rules.result_seconds
         self.leases[record.group.priority].pop(record.entry, None)
         if record.group.reply_to:
@@ -233,6 +237,7 @@ class MemoryQueue:
             finished={state: sum(self.states[p, state] for p in Priority) for state in FINAL_STATES},
             redelivered=self.redelivered,
             expired=self.expired,
+            p95_seconds=quantile(self.durations.counts(), 0.95),
         )
 
     def _backlog(self, priority: Priority) -> Backlog:
