@@ -219,6 +219,10 @@ async def test_over_https_it_is_a_secure_cookie_of_this_host_alone(app: Applicat
     assert (await app.client.get("/v1/session", headers=behind_a_proxy.sent)).status_code == 200
     both = {"Cookie": f"{SESSION_COOKIE}=x; {SECURE_COOKIE}={behind_a_proxy.value}"}
     assert (await app.client.get("/v1/session", headers=both)).status_code == 200
+    planted = {"Cookie": f"{SESSION_COOKIE}={behind_a_proxy.value}", "Origin": "https://localhost"}
+    check_problem(await app.client.post("/classify", content=RED, headers=planted), 401, "key-missing")
+    own = {**behind_a_proxy.sent, "Origin": "https://localhost"}
+    assert (await app.client.post("/classify", content=RED, headers=own)).status_code == 200
     nobodys_word = {"X-Forwarded-Proto": "https", "Forwarded": "proto=https"}
     assert (await signed_in(app.client, **nobodys_word)).name == SESSION_COOKIE
 

@@ -45,8 +45,13 @@ def identified(request: Request, keys: KeyRing, scopes: Sequence[KeyScope]) -> C
 
 
 def session_token(request: Request) -> str | None:
-    """The session in a request's cookies, or None."""
-    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(SESSION_COOKIE) or None
+    """The session in a request's cookies, or None.
+
+    The plain cookie may be set by neighbours of our host's name, who would have pictures sent under a key of theirs; so
+    it does not count where HTTPS is certain, as it is for whatever pages change.
+    """
+    plain = None if came_securely(request) else request.cookies.get(SESSION_COOKIE)
+    return request.cookies.get(SECURE_COOKIE) or plain or None
 
 
 def came_securely(request: Request) -> bool:
