@@ -102,7 +102,7 @@ class RedisTrial:
                 for member in self.client.zrange(table, 0, -1):
                     pipe.zincrby(table, -1000 * seconds, member)
                 pipe.execute()
-        for pattern in ("idempotency:*", "replies:*"):
+        for pattern in ("idempotency:*", "replies:*", "durations:*"):
             for key in self.client.scan_iter(f"{self.keys.prefix.replace('{', '[{]')}{pattern}"):
                 self.client.pexpire(key, max(0, self.client.pttl(key) - int(1000 * seconds)))
 

@@ -24,7 +24,11 @@ async def place(server: QueueServer) -> AsyncIterator[RedisServer]:
 
 def action(number: int) -> FleetAction:
     return FleetAction(
-        at=1.79e9 + number / 100, who="mé", what=f"scaled to {number} workers", command="kubectl"
+        at=1.79e9 + number / 100,
+        who="mé",
+        what=f"scaled to {number} workers",
+        command="kubectl",
+        seconds=number / 8,
     )
 
 
@@ -44,6 +48,13 @@ async def test_one_that_is_sent_twice_is_there_once(place: RedisServer) -> None:
     await log.add(action(1))
     await log.add(action(1))
     assert list(await log.newest()) == [action(1)]
+
+
+async def test_one_from_before_actions_had_a_duration_took_none(place: RedisServer) -> None:
+    log = RedisFleetLog(place)
+    old = '{"at": 1.0, "who": "me", "what": "w", "command": "c", "outcome": "ok"}'
+    await place.call("ZADD", place.keys.single("actions"), "1", old)
+    assert list(await log.newest()) == [FleetAction(at=1.0, who="me", what="w", command="c", seconds=0.0)]
 
 
 async def test_what_another_version_wrote_is_left_out(place: RedisServer) -> None:

@@ -63,6 +63,7 @@ async def test_bounds_are_told_and_set(tried: Tried) -> None:
     action = await tried.fleet.scale(FleetBounds(minimum=3, maximum=6), who="me")
     assert (action.who, action.what, action.outcome) == ("me", "scaled to 3 to 6 workers", "ok")
     assert action.command == "heliograph up --min 3 --max 6"
+    assert action.seconds == 0.0
     assert await tried.fleet.bounds() == FleetBounds(minimum=3, maximum=6)
     assert len(await tried.trial.alive(3)) == 3
     action = await tried.fleet.scale(FleetBounds(minimum=1, maximum=1), who="me")

@@ -134,6 +134,19 @@ class QueueMachine(RuleBasedStateMachine):
             self.expired += 1
         assert (seen.state, seen.attempts, seen.is_expired) == (job.state, job.attempts, job.is_expired)
 
+    @rule(state=st.sampled_from(JobState))
+    def list_a_state(self, state: JobState) -> None:
+        found: list[str] = []
+        cursor = ""
+        while True:
+            page = self.ask(self.trial.desk.jobs(None, state=state, cursor=cursor, limit=3))
+            found += [job.id for job in page.jobs]
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        expected = [job.id for job in self.jobs.values() if job.state is state and not job.is_expired]
+        assert found == expected[::-1]
+
     # Workers
 
     @rule(worker=WORKERS, count=st.integers(1, 4), prefer=st.sampled_from(Priority), starts=MOSTLY)

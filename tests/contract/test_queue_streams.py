@@ -200,6 +200,7 @@ async def test_all_keys_lie_under_one_hash_tag(trial: RedisTrial) -> None:
     for assignment in others:
         await finish(trial, assignment)
     await trial.desk.acknowledge(ids[2])
+    await trial.desk.cancel((await enqueued(trial))[0])
     await trial.source.beat(WorkerInfo(name="lost", state=WorkerState.READY, host="h", pid=1))
     await trial.later(LEASE + 1)
     await trial.desk.expire()

@@ -124,7 +124,13 @@ class Stream:
     rest: str = ""
 
     async def next(self) -> dict[str, Any]:
-        """The next event: its fields, the data parsed. Comments and what is no event are left out."""
+        """The next event: its fields, the data parsed. Comments and the numbers, which come by time, are left out."""
+        while (event := await self.next_of_all())["event"] == "numbers":
+            pass
+        return event
+
+    async def next_of_all(self) -> dict[str, Any]:
+        """The next event, the numbers included."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 fields = await self._block()

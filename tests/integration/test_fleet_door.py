@@ -16,7 +16,7 @@ from heliograph.adapters.fleet.control import FleetServer
 from heliograph.adapters.fleet.processes import ProcessFleet
 from heliograph.adapters.fleet.socket import SocketFleet
 from heliograph.core import errors
-from heliograph.core.fleet import FleetBounds
+from heliograph.core.fleet import FleetAction, FleetBounds
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +114,19 @@ async def test_a_long_list_is_told_whole(door: Path) -> None:
     for _ in range(200):
         await fleet.scale(FleetBounds(minimum=0, maximum=2), who="é" * 300)
     assert len(await fleet.actions(limit=200)) == 200
+
+
+async def test_how_long_an_action_took_is_told(tmp_path: Path) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        action = FleetAction(at=1.0, who="me", what="stopping a", command="kill", seconds=1.5)
+        for message in (wire.item_of(action), {"end": True}):
+            writer.write(wire.line_of(message))
+        writer.close()
+
+    path = tmp_path / "fleet.sock"
+    async with await asyncio.start_unix_server(speak, path):
+        assert (await SocketFleet(path).stop("a", who="me")).seconds == 1.5
 
 
 async def test_nobody_behind_the_door_is_told(tmp_path: Path) -> None:

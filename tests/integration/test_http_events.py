@@ -62,6 +62,24 @@ async def test_a_stream_tells_the_life_of_a_job(front: Desk) -> None:
         assert (down["event"], down["data"]["worker"]) == ("worker-down", WORKER)
 
 
+async def test_a_stream_tells_the_numbers(front: Desk) -> None:
+    info = WorkerInfo(name=WORKER, state=WorkerState.READY, host="here", pid=7)
+    await front.trial.source.beat(info)
+    await front.ids(RED, RED)
+    await front.answer(LABELLED)
+    await front.ids(RED)
+    async with on_socket(front.services) as socket, stream(socket.port) as listener:
+        await listener.until("snapshot")
+        told = await listener.next_of_all()
+        assert told.keys() == {"event", "data"}  # without an id: a client comes back to the last event
+        data = told["data"]
+        assert data.pop("at").endswith("Z")
+        assert 0.0 < data.pop("p95_seconds") < 60.0
+        states = {"starting": 0, "ready": 1, "busy": 0, "stopping": 0, "gone": 0}
+        numbers = {"waiting": 1, "running": 0, "accepted": 3, "finished": 2, "dead": 0}
+        assert (told["event"], data) == ("numbers", {**numbers, "workers": states})
+
+
 async def test_a_stream_is_resumed_by_header_and_by_query(front: Desk) -> None:
     async with on_socket(front.services) as socket:
         async with stream(socket.port) as listener:

@@ -381,7 +381,7 @@ def test_a_secret_in_the_address_is_nowhere_to_be_seen(models: Path, tmp_path: P
             listed = subprocess.run(
                 ["ps", "-o", "command=", "-p", pids], capture_output=True, text=True, check=True
             )
-            assert listed.stdout.count("heliograph") == 2
+            assert listed.stdout.count("-m heliograph ") == 2
             assert "pa55word" not in listed.stdout
             assert running.service.stop() == 0
             assert "pa55word" not in running.service.log()

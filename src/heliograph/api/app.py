@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from heliograph.api.access import Doorkeeper, bearer_key
+from heliograph.api.access import Doorkeeper, identified
 from heliograph.api.errors import http_problem_response, problem_response
 from heliograph.api.middleware import RequestEnvelope
 from heliograph.api.predict import CLIENT_CLOSED_REQUEST
@@ -86,7 +86,7 @@ def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
 def _endpoint(spec: RouteSpec, services: Services) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         if spec.scopes:
-            request.state.caller = services.keys.check(bearer_key(request.headers), *spec.scopes)
+            request.state.caller = identified(request, services.keys, spec.scopes)
         return await spec.handler(request, services)
 
     return endpoint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,9 @@ from heliograph.api.middleware import EVENT_STREAM
 from heliograph.api.services import Lifecycle, Services
 from heliograph.api.timestamps import timestamp
 from heliograph.core.events import JOB_KINDS, Event
-from heliograph.core.jobs import QueueCounts
+from heliograph.core.jobs import JobState, QueueCounts
 from heliograph.core.workers import WorkerInfo
-from heliograph.serving.subscriptions import JobCounts, Outage, Reset, Snapshot, Subscription, Told
+from heliograph.serving.subscriptions import JobCounts, Numbers, Outage, Reset, Snapshot, Subscription, Told
 
 RETRY_MILLISECONDS = 2000
 """After how long a client that lost its stream comes back."""
@@ -37,17 +38,22 @@ async def stream_events(request: Request, services: Services) -> Response:
     last = request.headers.get(parameters.LAST_EVENT_ID.name)
     if last is None:
         last = request.query_params.get(parameters.LAST_EVENT_ID_QUERY.name, "")
-    return EventStream(feed.subscribe(caller_of(request), last), services.lifecycle)
+    caller = caller_of(request)
+    return EventStream(feed.subscribe(caller, last), services.lifecycle, until=caller.until)
 
 
 class EventStream(Response):
-    """An answer that goes on until its client leaves or the process stops; gives its subscription up then."""
+    """An answer that goes on until its client leaves or the process stops; gives its subscription up then.
 
-    def __init__(self, subscription: Subscription, lifecycle: Lifecycle) -> None:
+    ``until`` is when the session ends that it was opened with, in seconds since the epoch; None for never.
+    """
+
+    def __init__(self, subscription: Subscription, lifecycle: Lifecycle, *, until: int | None) -> None:
         super().__init__(media_type=EVENT_STREAM, headers=HEADERS)
         del self.headers["Content-Length"]
         self._subscription = subscription
         self._lifecycle = lifecycle
+        self._until = until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Writes what the subscription tells."""
@@ -56,6 +62,7 @@ class EventStream(Response):
             watchers = [
                 loop.create_task(self._end_when_client_leaves(receive)),
                 loop.create_task(self._end_when_process_stops()),
+                loop.create_task(self._end_when_session_does()),
             ]
             try:
                 await send(
@@ -78,6 +85,11 @@ class EventStream(Response):
     async def _end_when_process_stops(self) -> None:
         await self._lifecycle.wait_for_drain()
         self._subscription.end()
+
+    async def _end_when_session_does(self) -> None:
+        if self._until is not None:
+            await asyncio.sleep(max(0.0, self._until - time.time()))
+            self._subscription.end()
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
@@ -106,6 +118,8 @@ def _parts(told: Told) -> tuple[str, str, dict[str, Any]]:
             workers = [_worker(worker) for worker in told.workers]
             queue = None if told.counts is None else _queue(told.counts)
             return "snapshot", told.id, {"queue": queue, "workers": workers}
+        case Numbers():
+            return "numbers", "", _numbers(told)
         case Reset():
             return "reset", "", {}
         case Outage():
@@ -134,6 +148,21 @@ def _queue(counts: QueueCounts) -> dict[str, Any]:
             }
             for priority, backlog in counts.backlog.items()
         },
+    }
+
+
+def _numbers(numbers: Numbers) -> dict[str, Any]:
+    counts, backlog = numbers.counts, numbers.counts.backlog.values()
+    p95 = counts.p95_seconds
+    return {
+        "at": timestamp(numbers.at),
+        "waiting": sum(one.waiting for one in backlog),
+        "running": sum(one.running for one in backlog),
+        "accepted": counts.accepted,
+        "finished": sum(counts.finished.values()),
+        "dead": counts.finished[JobState.DEAD],
+        "workers": {state.value: number for state, number in numbers.workers.items()},
+        "p95_seconds": None if p95 is None else round(p95, 4),
     }
 
 

@@ -79,4 +79,5 @@ def _action(action: FleetAction) -> dict[str, Any]:
         "what": action.what,
         "command": action.command,
         "outcome": action.outcome,
+        "seconds": round(action.seconds, 3),
     }

@@ -52,7 +52,7 @@ JOB_ROUTES = (
         summary="Your jobs, or everybody's for operators, newest first",
         tag="Jobs",
         answer=job_schemas.JobPageShape,
-        parameters=(parameters.CURSOR, parameters.LIMIT),
+        parameters=parameters.LIST,
         errors=(errors.ParameterInvalid, errors.NeedsQueueMode, *QUEUE_ERRORS),
     ),
     RouteSpec(

@@ -56,7 +56,7 @@ class JobShape(Shape):
 
 
 class JobPageShape(Shape):
-    """Jobs, newest first."""
+    """Jobs, newest first. With `state` a page may have fewer than `limit`, even none, before the last one."""
 
     jobs: list[JobShape]
     next: str | None = Field(None, description="The `cursor` of the next page; missing on the last one.")
@@ -115,6 +115,7 @@ class FleetActionShape(Shape):
     what: str = Field(examples=["scaled to 2 to 6 workers"])
     command: str = Field(description="The command that does the same.")
     outcome: str = Field(examples=["ok"])
+    seconds: float = Field(description="How long it took; 0 where it was at once.", examples=[0.031])
 
 
 class FleetLogShape(Shape):

@@ -73,9 +73,10 @@ def _receipt_response(receipt: Receipt, jobs: Jobs) -> Response:
 
 async def list_jobs(request: Request, services: Services) -> Response:
     """``GET /v1/jobs``: the caller's jobs, newest first."""
-    query = parameters.check_query(request.query_params, (parameters.CURSOR, parameters.LIMIT))
+    query = parameters.check_query(request.query_params, parameters.LIST)
     page = await services.need_jobs().page(
         caller_of(request),
+        state=parameters.read_state(query),
         cursor=query.get(parameters.CURSOR.name, ""),
         limit=parameters.read_number(query, parameters.LIMIT),
     )

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heliograph.api import job_schemas
-from heliograph.api.access import SAFE_METHODS
+from heliograph.api.access import SAFE_METHODS, SECURE_COOKIE, SESSION_COOKIE
 from heliograph.api.errors import PROBLEM_MEDIA_TYPE, status_of
 from heliograph.api.parameters import Parameter
 from heliograph.api.routes import ROUTES
@@ -27,6 +27,19 @@ DESCRIPTION = """\
 Send a picture, get its labels, its cut-out or its character. Errors are problem details (RFC 9457) with a
 stable `code`. Every answer says who gave it (`Heliograph-Worker`), where its time went (`Server-Timing`) and
 its id (`X-Request-ID`; one that you send is kept)."""
+SECURITY_SCHEMES = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, where the operator created some.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": f"A session of `POST /v1/session`, for web pages; `{SECURE_COOKIE}` over HTTPS.",
+    },
+}
 PICTURE = {"type": "string", "format": "binary"}
 PATH_EXAMPLES = {
     "model": "efficientnet-lite0",
@@ -55,11 +68,7 @@ def build_document(version: str) -> dict[str, Any]:
             openapi_extra=_extra(spec),
         )
     document = get_openapi(title="Heliograph", version=version, description=DESCRIPTION, routes=app.routes)
-    document["components"].setdefault("securitySchemes", {})["key"] = {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "An API key, where the operator created some.",
-    }
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
     return document
 
 
@@ -89,23 +98,18 @@ def _extra(spec: RouteSpec) -> dict[str, Any]:
     if spec.takes_pictures:
         extra["requestBody"] = _request_body(spec)
     elif members := [p for p in spec.parameters if p.place == "body"]:
-        extra["requestBody"] = _form_body(members)
+        extra["requestBody"] = _form_body(members, spec.body_types)
     if spec.scopes:
-        extra["security"] = [{"key": []}, {}]
+        extra["security"] = [{"key": []}, {"session": []}, {}]
         scopes = " or ".join(f"`{scope}`" for scope in spec.scopes)
         extra["description"] = f"Needs the scope {scopes} where API keys are in use."
     return extra
 
 
-def _form_body(members: Sequence[Parameter]) -> dict[str, Any]:
+def _form_body(members: Sequence[Parameter], media_types: Sequence[str]) -> dict[str, Any]:
     properties = {p.name: {**p.schema, "description": p.description} for p in members}
     schema = {"type": "object", "required": list(properties), "properties": properties}
-    return {
-        "required": True,
-        "content": {
-            media: {"schema": schema} for media in ("application/json", "application/x-www-form-urlencoded")
-        },
-    }
+    return {"required": True, "content": {media: {"schema": schema} for media in media_types}}
 
 
 def _request_body(spec: RouteSpec) -> dict[str, Any]:

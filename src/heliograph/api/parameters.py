@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from heliograph.api.uploads import BACKGROUND_IMAGE, Upload
 from heliograph.core import errors
 from heliograph.core.fleet import MAX_WORKERS
+from heliograph.core.jobs import JobState
 from heliograph.core.models import Task
 from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat, parse_colour
 from heliograph.serving.answers import DEFAULT_TOP, Wanted
@@ -83,6 +84,13 @@ LIMIT = Parameter(
 CURSOR = Parameter(
     name="cursor", description="Where the page begins: `next` of the one before.", schema={"type": "string"}
 )
+STATE = Parameter(
+    name="state",
+    description="Only jobs in this state. A request looks at a thousand jobs or so: go on with `next`, also from a "
+    "page that is not full.",
+    schema={"type": "string", "enum": [state.value for state in JobState]},
+)
+LIST = (STATE, CURSOR, LIMIT)
 OFFSET = Parameter(
     name="offset",
     description="How many to leave out.",
@@ -109,6 +117,12 @@ MINIMUM, MAXIMUM = (
     for name, which in (("min", "least"), ("max", "most"))
 )
 SCALE = (MINIMUM, MAXIMUM)
+KEY = Parameter(
+    name="key",
+    description="The API key.",
+    schema={"type": "string", "format": "password", "example": "hg_…"},
+    place="body",
+)
 PREDICT: dict[Task, tuple[Parameter, ...]] = {
     Task.CLASSIFICATION: (TOP,),
     Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND),
@@ -159,6 +173,11 @@ def read_number(parameters: Mapping[str, str], parameter: Parameter) -> int:
     if text is None or not is_number or not least <= int(text) <= most:
         raise errors.ParameterInvalid(f"`{parameter.name}` must be a whole number from {least} to {most}.")
     return int(text)
+
+
+def read_state(parameters: Mapping[str, str]) -> JobState | None:
+    """The state of jobs that is asked for; None for any."""
+    return _read_choice(parameters, STATE.name, JobState.QUEUED) if STATE.name in parameters else None
 
 
 def read_wanted(task: Task, upload: Upload) -> Wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from heliograph.api import documentation, health, models, parameters, predict, schemas
+from heliograph.api import documentation, health, models, parameters, predict, schemas, session
 from heliograph.api.job_routes import EVENT_ROUTES, FLEET_ROUTES, JOB_ROUTES
 from heliograph.api.specs import ANSWER_ERRORS, QUEUE_ERRORS, UPLOAD_ERRORS, RouteSpec
 from heliograph.core import errors
@@ -82,6 +82,46 @@ MODEL_ROUTES = (
         tag="Models",
         answer=schemas.ModelShape,
         errors=(errors.ModelUnknown,),
+    ),
+)
+
+SESSION_ROUTES = (
+    RouteSpec(
+        path="/v1/session",
+        method="POST",
+        handler=session.open_session,
+        scope=None,
+        summary="Signs a web page in: a cookie stands for the API key, for twelve hours",
+        tag="Session",
+        answer=schemas.SessionShape,
+        parameters=(parameters.KEY,),
+        body_types=("application/json",),
+        errors=(
+            errors.RequestMalformed,
+            errors.RequestTooLarge,
+            errors.RequestTooSlow,
+            errors.KeyMissing,
+            errors.KeyInvalid,
+        ),
+    ),
+    RouteSpec(
+        path="/v1/session",
+        method="GET",
+        handler=session.show_session,
+        scope=Scope.PREDICT,
+        or_operate=True,
+        summary="Whose key or cookie it is, and what it may; also where nobody is asked for keys",
+        tag="Session",
+        answer=schemas.SessionShape,
+    ),
+    RouteSpec(
+        path="/v1/session",
+        method="DELETE",
+        handler=session.close_session,
+        scope=None,
+        summary="Signs a web page out: removes the cookie",
+        tag="Session",
+        status=204,
     ),
 )
 
@@ -167,6 +207,7 @@ ROUTES: tuple[RouteSpec, ...] = (
     *JOB_ROUTES,
     *EVENT_ROUTES,
     *FLEET_ROUTES,
+    *SESSION_ROUTES,
     *PROBE_ROUTES,
     metrics_route(Scope.OPERATE),
     *DOCUMENTATION_ROUTES,

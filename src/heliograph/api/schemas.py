@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from heliograph.serving.access import Scope
+
 
 class Shape(BaseModel):
     """Base of every shape: frozen, no unknown members."""
@@ -106,6 +108,14 @@ class ModelShape(ModelSummaryShape):
     labels: list[str]
     accuracy: list[AccuracyShape]
     card: str = Field(description="The model card, Markdown.")
+
+
+class SessionShape(Shape):
+    """Who asks, and what it may."""
+
+    name: str = Field(description="Of the API key; empty where nobody is asked for one.", examples=["laptop"])
+    scopes: list[Scope]
+    keys_asked: bool = Field(description="Whether API keys are in use.")
 
 
 class HealthShape(Shape):

@@ -63,7 +63,8 @@ class RouteSpec:
 
     ``scope`` None is open to everybody; ``or_operate`` lets keys in that may only operate. ``status`` is that of
     success, ``answer`` the shape of its JSON, ``media_types`` are those of an answer that is not JSON, ``others`` more
-    ways to succeed. ``takes_pictures`` documents the three ways to send one.
+    ways to succeed. ``takes_pictures`` documents the three ways to send one, ``body_types`` how parameters of the body
+    may be sent.
     """
 
     path: str
@@ -81,6 +82,7 @@ class RouteSpec:
     many: bool = False
     unready: bool = False
     parameters: Sequence[Parameter] = ()
+    body_types: Sequence[str] = ("application/json", "application/x-www-form-urlencoded")
     errors: Sequence[type[errors.HeliographError]] = ()
 
     @property

@@ -77,7 +77,7 @@ async def read_upload(request: Request, limits: UploadLimits, permit: Permit) ->
         Overloaded: the bodies in memory would exceed their bound.
         ClientDisconnect: the client went away.
     """
-    body = await _read_body(request, limits, permit)
+    body = await read_body(request, limits, permit)
     content_type = request.headers.get("content-type", "")
     if len(body) > LARGE_BODY_BYTES:  # parsing it would hold up everybody else
         upload = await asyncio.to_thread(_parse, body, content_type, limits)
@@ -99,7 +99,7 @@ async def read_parameters(request: Request) -> Mapping[str, str]:
         RequestError: the request is at fault; says how.
         ClientDisconnect: the client went away.
     """
-    body = await _read_body(request, SMALL_LIMITS, None)
+    body = await read_body(request, SMALL_LIMITS)
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         upload = Upload(parameters=_from_urlencoded(body))
@@ -110,7 +110,8 @@ async def read_parameters(request: Request) -> Mapping[str, str]:
     return {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
 
 
-async def _read_body(request: Request, limits: UploadLimits, permit: Permit | None) -> bytes:
+async def read_body(request: Request, limits: UploadLimits, permit: Permit | None = None) -> bytes:
+    """A request's body within its limits, counted by ``permit``; errors as `read_upload`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.max_bytes:
         raise _too_large(limits)
@@ -238,4 +239,4 @@ def _checked(parameters: Mapping[str, str]) -> Mapping[str, str]:
     return parameters
 
 
-__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_parameters", "read_upload"]
+__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_body", "read_parameters", "read_upload"]

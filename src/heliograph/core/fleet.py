@@ -68,6 +68,7 @@ class FleetAction:
         what: for people, such as "scaled to 2 to 6 workers".
         command: the command that does the same.
         outcome: ``ok``, or what went wrong.
+        seconds: how long it took until whoever runs the workers had taken it in; 0.0 where that was at once.
     """
 
     at: float
@@ -75,6 +76,7 @@ class FleetAction:
     what: str
     command: str
     outcome: str = "ok"
+    seconds: float = 0.0
 
 
 class FleetLog(Protocol):

@@ -19,6 +19,7 @@ from heliograph.core.jobs import (
     JobPage,
     JobProblem,
     JobResult,
+    JobState,
     NewGroup,
     Outcome,
     Priority,
@@ -100,8 +101,13 @@ class JobDesk(Protocol):
     async def group_jobs(self, group_id: str, *, offset: int = 0, limit: int = 100) -> Sequence[Job]:
         """Jobs of a group in the order of its request, so many from the one at ``offset``; those that are known."""
 
-    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+    async def jobs(
+        self, owner: str | None, *, state: JobState | None = None, cursor: str = "", limit: int = 100
+    ) -> JobPage:
         """The jobs of one owner, or of everybody for None, newest first; without those whose result is gone.
+
+        Of one state, a call looks at a bounded number of jobs: there may be fewer on its page, even none, and more on
+        the next one.
 
         Raises:
             ParameterInvalid: no page begins at such a cursor.

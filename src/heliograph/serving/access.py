@@ -9,11 +9,13 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from heliograph.core import errors
+from heliograph.serving.sessions import MAX_KEY_BYTES, SESSION_SECONDS, parse_session, seal
 
 KEY_PREFIX = "hg_"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
@@ -54,7 +56,7 @@ def create_key(name: str, scopes: Iterable[Scope]) -> tuple[str, ApiKey]:
     if not allowed:
         raise errors.SettingsInvalid(f"The key {name} needs a scope.")
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    return key, ApiKey(name, allowed, _hash(key))
+    return key, ApiKey(name, allowed, hashlib.sha256(_bytes(key)).hexdigest())
 
 
 def parse_keys(text: str, *, origin: str) -> tuple[ApiKey, ...]:
@@ -83,21 +85,31 @@ def parse_keys(text: str, *, origin: str) -> tuple[ApiKey, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key's name, "" where no keys are in use, and whether it sees what others sent."""
+    """Who asks: the key's name, "" where no keys are in use, and whether it sees what others sent.
+
+    ``until`` is when its session ends, in seconds since the epoch; None for who shows a key.
+    """
 
     name: str = ""
     sees_all: bool = True
+    until: int | None = None
 
     def may_see(self, owner: str) -> bool:
         """Whether what belongs to ``owner`` is shown to this caller."""
         return self.sees_all or owner == self.name
 
 
-class KeyRing:
-    """The keys that are valid. An empty ring lets everybody do everything."""
+NOBODY = ApiKey("", frozenset(), "0" * 64)
+"""Nothing is known that has this hash. A session of an unknown name is checked with it, which takes as long."""
 
-    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+
+class KeyRing:
+    """The keys that are valid. An empty ring lets everybody do everything. ``clock`` tells seconds since the epoch."""
+
+    def __init__(self, keys: Iterable[ApiKey] = (), clock: Callable[[], float] = time.time) -> None:
         self._keys = tuple(keys)
+        self._by_name = {key.name: key for key in self._keys}
+        self._clock = clock
 
     def __bool__(self) -> bool:
         return bool(self._keys)
@@ -108,20 +120,57 @@ class KeyRing:
         Raises:
             KeyMissing, KeyInvalid, ScopeMissing: it does not.
         """
+        return self._allowed(self._find(presented), scopes) if self._keys else Caller()
+
+    def check_session(self, token: str, *scopes: Scope) -> Caller:
+        """Who has the key that a session stands for, if it allows one of ``scopes``.
+
+        Raises:
+            KeyInvalid, ScopeMissing: it does not, or the session is over.
+        """
         if not self._keys:
             return Caller()
+        session = parse_session(token)
+        key = self._by_name.get(session.name, NOBODY) if session else NOBODY
+        shown = session.key(key.sha256) if session else b""
+        is_known = hmac.compare_digest(key.sha256, hashlib.sha256(shown).hexdigest())
+        if session is None or not is_known or session.until <= self._clock():
+            raise errors.KeyInvalid("The session is over; sign in again.")
+        return self._allowed(key, scopes, until=session.until)
+
+    def open_session(self, presented: str) -> str:
+        """A session of `SESSION_SECONDS` that stands for a key, for `check_session`. There must be keys.
+
+        Raises:
+            KeyMissing, KeyInvalid: it is none.
+        """
+        key, text = self._find(presented), _bytes(presented)
+        if len(text) > MAX_KEY_BYTES:
+            raise errors.KeyInvalid(f"A key of more than {MAX_KEY_BYTES} bytes has no sessions.")
+        until = int(self._clock()) + SESSION_SECONDS
+        return seal(text, name=key.name, until=until, stored_hash=key.sha256).token()
+
+    def scopes_of(self, caller: Caller) -> Sequence[Scope]:
+        """What a caller may; everything where nobody is asked for a key."""
+        return sorted(self._by_name[caller.name].scopes) if self._keys else sorted(Scope)
+
+    def _find(self, presented: str | None) -> ApiKey:
+        """The key that was presented. All are compared, and none faster than others."""
         if not presented:
             raise errors.KeyMissing("Send your API key as `Authorization: Bearer KEY`.")
-        digest = _hash(presented)
+        digest = hashlib.sha256(_bytes(presented)).hexdigest()
         matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         if not matching:
             raise errors.KeyInvalid
-        key = matching[0]
+        return matching[0]
+
+    def _allowed(self, key: ApiKey, scopes: Iterable[Scope], *, until: int | None = None) -> Caller:
         if key.scopes.isdisjoint(scopes):
             wanted = " or ".join(f"`{scope}`" for scope in scopes)
             raise errors.ScopeMissing(f"The key {key.name} does not have the scope {wanted}.")
-        return Caller(name=key.name, sees_all=Scope.OPERATE in key.scopes)
+        return Caller(name=key.name, sees_all=Scope.OPERATE in key.scopes, until=until)
 
 
-def _hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _bytes(key: str) -> bytes:
+    """A key as it is hashed, whatever a client puts into its text."""
+    return key.encode("utf-8", "surrogatepass")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from heliograph.core import errors
 from heliograph.core.events import EventPage
 from heliograph.core.jobs import QueueCounts
 from heliograph.core.queue import JobDesk
-from heliograph.core.workers import WorkerInfo
+from heliograph.core.workers import WorkerInfo, WorkerState
 from heliograph.serving.access import Caller
 from heliograph.serving.backoff import Backoff
-from heliograph.serving.subscriptions import Subscription
+from heliograph.serving.subscriptions import Numbers, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ MAX_STREAMS = 256
 PAGE_EVENTS = 1000
 WAIT_SECONDS = 2.0
 """How long one look for events waits; so long the reading goes on after the last listener left."""
+NUMBERS_SECONDS = 2.0
+"""How often those who see all are told the numbers."""
 GATHER_SECONDS = 0.05
 """Between looks: what happens meanwhile is read and told together."""
 BACKOFF_SECONDS = (0.5, 5.0)
@@ -28,16 +32,21 @@ BACKOFF_SECONDS = (0.5, 5.0)
 
 
 class EventFeed:
-    """Reads events while somebody listens, and offers each of them to every subscription.
+    """Reads events while somebody listens, and offers each of them to every subscription; and the numbers now and then.
 
     When the queue is back after an outage everybody starts over, so that nothing hangs on what the queue kept of it.
     """
 
-    def __init__(self, desk: JobDesk, *, max_streams: int = MAX_STREAMS) -> None:
+    def __init__(
+        self, desk: JobDesk, *, max_streams: int = MAX_STREAMS, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Reads nothing yet. ``clock`` tells seconds since the epoch."""
         self._desk = desk
+        self._clock = clock
         self._max_streams = max_streams
         self._subscriptions: set[Subscription] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._counting: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._looks_begun = self._looks_done = 0
         self._seen: tuple[QueueCounts, Sequence[WorkerInfo]] | None = None
@@ -63,6 +72,8 @@ class EventFeed:
         self._subscriptions.add(subscription)
         if not self.is_reading:
             self._reading = asyncio.get_running_loop().create_task(self._read())
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.get_running_loop().create_task(self._count())
         return subscription
 
     def leave(self, subscription: Subscription) -> None:
@@ -101,9 +112,10 @@ class EventFeed:
         """Ends every subscription, and the reading."""
         for subscription in self._subscriptions:
             subscription.end()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        tasks = [task for task in (self._reading, self._counting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self) -> None:
         backoff = Backoff(*BACKOFF_SECONDS)
@@ -116,6 +128,23 @@ class EventFeed:
                     await backoff.pause()
         finally:
             self.place, self.outage = "", None
+
+    async def _count(self) -> None:
+        """Offers the numbers to all who may hear them: one look for all, and none while nobody may."""
+        while self._subscriptions:
+            await asyncio.sleep(NUMBERS_SECONDS)
+            if not self.place or not any(each.sees_all for each in self._subscriptions):
+                continue
+            if (found := await self.snapshot()) is None:
+                continue
+            counts, workers = found
+            by_state = Counter(worker.state for worker in workers)
+            numbers = Numbers(
+                at=self._clock(), counts=counts, workers={state: by_state[state] for state in WorkerState}
+            )
+            for subscription in self._subscriptions:
+                if subscription.sees_all:
+                    subscription.offer_numbers(numbers)
 
     async def _read_once(self) -> bool:
         """Reads a page and offers it; False if the queue does not answer."""

@@ -211,10 +211,12 @@ class Jobs:
             raise errors.JobNotDead
         return job
 
-    async def page(self, caller: Caller, *, cursor: str = "", limit: int = 100) -> JobPage:
-        """The caller's jobs, or everybody's if it sees all, newest first."""
+    async def page(
+        self, caller: Caller, *, state: JobState | None = None, cursor: str = "", limit: int = 100
+    ) -> JobPage:
+        """The caller's jobs, or everybody's if it sees all, newest first; those in a state as `JobDesk.jobs`."""
         owner = None if caller.sees_all else caller.name
-        return await self._desk.jobs(owner, cursor=cursor, limit=limit)
+        return await self._desk.jobs(owner, state=state, cursor=cursor, limit=limit)
 
     async def group(
         self, group_id: str, caller: Caller, *, offset: int = 0, limit: int = 100

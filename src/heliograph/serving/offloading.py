@@ -172,9 +172,11 @@ class OffloadingDesk:
         """Jobs of a group in the order of its request."""
         return await self._desk.group_jobs(group_id, offset=offset, limit=limit)
 
-    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+    async def jobs(
+        self, owner: str | None, *, state: JobState | None = None, cursor: str = "", limit: int = 100
+    ) -> JobPage:
         """The jobs of one owner, or of everybody, newest first."""
-        return await self._desk.jobs(owner, cursor=cursor, limit=limit)
+        return await self._desk.jobs(owner, state=state, cursor=cursor, limit=limit)
 
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Removes the results of many final jobs; blobs that were not asked for here go when they are swept."""

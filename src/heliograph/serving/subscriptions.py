@@ -19,7 +19,7 @@ from typing import Protocol, Self, TypeAlias
 from heliograph.core import errors
 from heliograph.core.events import BEGINNING, JOB_KINDS, Event, EventKind, EventPage, event_place
 from heliograph.core.jobs import QueueCounts
-from heliograph.core.workers import WorkerInfo
+from heliograph.core.workers import WorkerInfo, WorkerState
 from heliograph.serving.access import Caller
 
 MAX_WAITING_EVENTS = 1000
@@ -60,7 +60,16 @@ class Outage:
     problem: errors.HeliographError
 
 
-Told: TypeAlias = Event | Snapshot | JobCounts | Reset | Outage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The queue in numbers and its workers by state, as they were at a time in seconds since the epoch."""
+
+    at: float
+    counts: QueueCounts
+    workers: Mapping[WorkerState, int]
+
+
+Told: TypeAlias = Event | Snapshot | JobCounts | Reset | Outage | Numbers
 """An event without an id is one that is told again after a resumption."""
 
 
@@ -147,6 +156,7 @@ class Subscription:
         if last_event_id:
             self._plan = Plan.REPLAY if event_place(last_event_id) else Plan.START_OVER
         self._waiting: deque[Event] = deque()
+        self._numbers: Numbers | None = None
         self._news = asyncio.Event()
         self._pace = Pace()
         self._is_over = False
@@ -170,8 +180,19 @@ class Subscription:
             self._waiting.append(event)
             self._news.set()
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether its reader is told of everything, numbers included."""
+        return self._caller.sees_all
+
+    def offer_numbers(self, numbers: Numbers) -> None:
+        """Takes numbers in, in the place of older ones that its reader was too slow for."""
+        self._numbers = numbers
+        self._news.set()
+
     def start_over(self) -> None:
         """Lets its reader begin with a snapshot again."""
+        self._numbers = None
         self._waiting.clear()
         self._pace.forget()
         self._plan = Plan.START_OVER
@@ -213,7 +234,7 @@ class Subscription:
         self._knows_of_outage = False
         match self._plan:
             case Plan.NOTHING:
-                return self._take(now)
+                return [*self._take(now), *self._take_numbers()]
             case Plan.REPLAY:
                 return await self._replay(now)
             case _:
@@ -228,6 +249,7 @@ class Subscription:
 
     async def _begin(self, *, is_first: bool) -> Sequence[Told]:
         """A snapshot; what is offered from here on comes after it."""
+        self._numbers = None
         self._waiting.clear()
         self._pace.forget()
         self._plan, place = Plan.NOTHING, self._feed.place
@@ -260,6 +282,11 @@ class Subscription:
         return self._admitted(
             (e for e in offered if (event_place(e.id) or BEGINNING) > self._told_until), now
         )
+
+    def _take_numbers(self) -> Sequence[Told]:
+        """The newest numbers, after all events that are there."""
+        numbers, self._numbers = self._numbers, None
+        return () if numbers is None else (numbers,)
 
     def _admitted(self, events: Iterable[Event], now: float) -> Sequence[Told]:
         summary = self._pace.summary(now)

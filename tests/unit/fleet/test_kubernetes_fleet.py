@@ -164,6 +164,7 @@ async def test_the_pod_that_was_looked_at_is_evicted_and_no_other() -> None:
     assert action.command == f"kubectl --namespace here delete pod {POD}"
     assert len(action.who) == 256
     assert log.actions == [action]
+    assert 0.0 < action.seconds < 10.0
     sent = json.loads(server.requests[-1].content)
     assert (sent["apiVersion"], sent["kind"]) == ("policy/v1", "Eviction")
     assert sent["deleteOptions"]["preconditions"] == {"uid": "0f1e"}
@@ -219,6 +220,7 @@ async def test_a_pod_that_may_not_go_is_told_and_noted(answer: Answer, said: str
         with unavailable(said):
             await fleet.stop(POD, who="me")
     assert said in log.actions[0].outcome
+    assert log.actions[0].seconds > 0.0
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import looptime
 import pytest
 
-from heliograph.adapters.queue.memory import MemoryQueue
-from heliograph.adapters.queue.memory_desk import MemoryDesk
 from heliograph.adapters.queue.memory_source import MemorySource
 from heliograph.core import errors
-from heliograph.core.events import Event, EventKind, EventPage
-from heliograph.core.jobs import QueueCounts
-from heliograph.core.queue import QueueRules
+from heliograph.core.events import Event, EventKind
 from heliograph.core.workers import WorkerInfo, WorkerState
-from heliograph.serving.access import Caller
 from heliograph.serving.events import BACKOFF_SECONDS, WAIT_SECONDS, EventFeed
 from heliograph.serving.subscriptions import (
     JOB_EVENTS_A_SECOND,
@@ -26,96 +19,15 @@ from heliograph.serving.subscriptions import (
     Outage,
     Reset,
     Snapshot,
-    Subscription,
     Told,
 )
-from queue_trials import new_group
-
-EVERYBODY, ME = Caller(), Caller("me", sees_all=False)
-
-
-class Desk(MemoryDesk):
-    """A queue in memory that can be away, and counts how often it is asked."""
-
-    def __init__(self) -> None:
-        self.queue = MemoryQueue(
-            QueueRules(max_jobs=100_000), lambda: asyncio.get_running_loop().time() + 1e9
-        )
-        super().__init__(self.queue)
-        self.is_away = False
-        self.looks = self.reads = 0
-
-    async def counts(self) -> QueueCounts:
-        self.looks += 1
-        await asyncio.sleep(0.1)
-        self._check()
-        return await super().counts()
-
-    async def workers(self) -> Sequence[WorkerInfo]:
-        self._check()
-        return await super().workers()
-
-    async def events(self, after: str, *, limit: int = 1000, wait_seconds: float = 0.0) -> EventPage:
-        self.reads += 1
-        self._check()
-        page = await super().events(after, limit=limit, wait_seconds=wait_seconds)
-        self._check()
-        return page
-
-    def _check(self) -> None:
-        if self.is_away:
-            raise errors.QueueUnavailable
-
-    async def accept(self, count: int = 1, owner: str = "me") -> tuple[str, ...]:
-        """The ids of so many new jobs, each of a request of its own."""
-        groups = [await self.enqueue(new_group(owner=owner)) for _ in range(count)]
-        return tuple(job_id for group in groups for job_id in group.job_ids)
-
-
-Scenario = Callable[[Desk, EventFeed], Coroutine[Any, Any, None]]
-
-
-def play(scenario: Scenario, **limits: int) -> None:
-    async def run() -> None:
-        desk = Desk()
-        feed = EventFeed(desk, **limits)
-        try:
-            await scenario(desk, feed)
-        finally:
-            await feed.close()
-        assert not feed.is_reading
-
-    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(run(), 1000))
-
-
-async def first(subscription: Subscription) -> Snapshot:
-    """The snapshot with which a subscription begins."""
-    told = await subscription.next(5)
-    assert told is not None
-    (snapshot,) = told
-    assert isinstance(snapshot, Snapshot)
-    return snapshot
-
-
-async def heard(subscription: Subscription, count: int) -> list[Told]:
-    """At least so many things that a subscription tells."""
-    found: list[Told] = []
-    while len(found) < count:
-        told = await subscription.next(60)
-        assert told, f"only {found}"
-        found += told
-    return found
+from unit.serving.feeds import EVERYBODY, ME, Desk, first, heard, is_quiet, job_ids, play
 
 
 def accepted(snapshot: Snapshot) -> int:
     """How many jobs a snapshot counts, for a reader who sees all."""
     assert snapshot.counts is not None
     return snapshot.counts.accepted
-
-
-def job_ids(told: Sequence[Told]) -> list[str]:
-    return [job_id for one in told if isinstance(one, Event) for job_id in one.job_ids]
 
 
 def test_it_begins_with_a_snapshot_and_goes_on_live() -> None:
@@ -128,7 +40,7 @@ def test_it_begins_with_a_snapshot_and_goes_on_live() -> None:
             (event,) = await heard(subscription, 1)
             assert isinstance(event, Event)
             assert (event.kind, event.job_ids) == (EventKind.ACCEPTED, (job_id,))
-            assert await subscription.next(15) == ()
+            assert await is_quiet(subscription, 15)
 
     play(scenario)
 
@@ -207,7 +119,7 @@ def test_a_resumption_misses_nothing_and_repeats_nothing() -> None:
             told = await heard(subscription, 23)
             live = await desk.accept(2)
             told += await heard(subscription, 2)
-            assert await subscription.next(5) == ()
+            assert await is_quiet(subscription, 5)
         assert job_ids(told) == [before[2], *while_away, *meanwhile, *live]
 
     play(scenario)
@@ -276,7 +188,7 @@ def test_an_outage_is_told_once_and_ends_with_a_snapshot() -> None:
             desk.is_away = True
             (outage,) = await heard(subscription, 1)
             assert isinstance(outage, Outage)
-            assert await subscription.next(30) == ()
+            assert await is_quiet(subscription, 30)
             reads = desk.reads
             await asyncio.sleep(60)
             assert desk.reads - reads <= 60 / BACKOFF_SECONDS[1] + 1

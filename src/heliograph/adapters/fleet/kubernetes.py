@@ -216,13 +216,13 @@ class KubernetesFleet:
 
     async def _act(self, who: str, what: str, command: str, call: Awaitable[None]) -> FleetAction:
         """Does something and notes how it went."""
-        action = _action(who, what, command)
+        action, began = _action(who, what, command), time.monotonic()
         try:
             await call
         except errors.FleetUnavailable as error:
-            await self._note(replace(action, outcome=error.message))
+            await self._note(replace(action, outcome=error.message, seconds=time.monotonic() - began))
             raise
-        return await self._note(action)
+        return await self._note(replace(action, seconds=time.monotonic() - began))
 
     async def _note(self, action: FleetAction) -> FleetAction:
         try:

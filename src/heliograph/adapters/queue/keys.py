@@ -18,7 +18,9 @@ KINDS = {
     "group": "hash of a request: owner, its jobs counted by state, and how many of them are still known",
     "members": "list of a request's job ids, in their order",
     "index": "sorted set of an owner's job ids by sequence, of jobs whose result is not gone",
+    "sought": "sorted set like an index, of jobs that failed, are dead or cancelled: by state, or state:owner",
     "idempotency": "hash of an idempotency key: the group that it stands for, and the fingerprint",
+    "durations": "hash by bin of how many jobs took so long, of those that ended in one span of time",
     "replies": "list of finished job ids that a gateway waits for",
 }
 SINGLE = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from heliograph.adapters.queue.memory_events import EventLog
 from heliograph.adapters.queue.memory_workers import Heartbeats
+from heliograph.core.durations import RecentDurations, quantile
 from heliograph.core.events import Event, EventKind
 from heliograph.core.jobs import (
     FINAL_STATES,
@@ -126,6 +127,7 @@ class MemoryQueue:
         self.rules = rules
         self.clock = clock
         self.jobs: dict[str, JobRecord] = {}
+        self.sequences: dict[int, JobRecord] = {}
         self.groups: dict[str, GroupRecord] = {}
         self.waiting: Mapping[Priority, deque[JobRecord]] = {priority: deque() for priority in Priority}
         self.leases: Mapping[Priority, dict[str, Lease]] = {priority: {} for priority in Priority}
@@ -133,6 +135,7 @@ class MemoryQueue:
         self.memories: dict[str, float] = {}
         self.replies: dict[str, deque[str]] = {}
         self.events = EventLog(clock)
+        self.durations = RecentDurations(clock)
         self.workers = Heartbeats(clock, self.events)
         self.states: Counter[tuple[Priority, JobState]] = Counter()
         self.stored_bytes = self.result_bytes = self.accepted = self.redelivered = self.expired = 0
@@ -142,7 +145,7 @@ class MemoryQueue:
     def add(self, record: JobRecord) -> None:
         """Takes a job in."""
         self.accepted += 1
-        self.jobs[record.id] = record
+        self.jobs[record.id] = self.sequences[record.sequence] = record
         self.stored_bytes += record.size
         self.states[record.group.priority, record.state] += 1
         record.group.counts[record.state] += 1
@@ -172,6 +175,8 @@ class MemoryQueue:
             self.stored_bytes -= record.size
             record.payload, record.size = b"", 0
         record.finished_at = self.clock()
+        if record.state is not JobState.CANCELLED:
+            self.durations.add(record.finished_at - record.accepted_at)
         self.timetable[record.id] = record.finished_at + self.rules.result_seconds
         self.leases[record.group.priority].pop(record.entry, None)
         if record.group.reply_to:
@@ -192,7 +197,9 @@ class MemoryQueue:
     def forget(self, job_id: str) -> None:
         """Forgets that there was such a job."""
         del self.memories[job_id]
-        group = self.jobs.pop(job_id).group
+        record = self.jobs.pop(job_id)
+        del self.sequences[record.sequence]
+        group = record.group
         group.known -= 1
         if group.known == 0:
             del self.groups[group.id]
@@ -230,6 +237,7 @@ class MemoryQueue:
             finished={state: sum(self.states[p, state] for p in Priority) for state in FINAL_STATES},
             redelivered=self.redelivered,
             expired=self.expired,
+            p95_seconds=quantile(self.durations.counts(), 0.95),
         )
 
     def _backlog(self, priority: Priority) -> Backlog:

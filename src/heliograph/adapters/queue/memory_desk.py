@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import islice
 
+from heliograph.adapters.queue import places
 from heliograph.adapters.queue.memory import GroupRecord, JobRecord, MemoryQueue
 from heliograph.adapters.queue.places import sequence_of
 from heliograph.core import errors
@@ -19,6 +20,7 @@ from heliograph.core.jobs import (
     JobEvent,
     JobPage,
     JobResult,
+    JobState,
     NewGroup,
     Priority,
     QueueCounts,
@@ -157,9 +159,13 @@ class MemoryDesk:
         records = map(self._queue.jobs.get, group.job_ids[offset : offset + limit])
         return [record.as_job() for record in records if record is not None]
 
-    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+    async def jobs(
+        self, owner: str | None, *, state: JobState | None = None, cursor: str = "", limit: int = 100
+    ) -> JobPage:
         """The jobs of one owner, or of everybody, newest first. A cursor is the sequence number of a page's last."""
         before = sequence_of(cursor)
+        if state is not None:
+            return self._in_state(state, owner, before, limit)
         found = (
             record
             for record in reversed(self._queue.jobs.values())
@@ -170,6 +176,22 @@ class MemoryDesk:
         page = list(islice(found, limit))
         more = str(page[-1].sequence) if len(page) == limit else ""
         return JobPage(jobs=tuple(record.as_job() for record in page), next_cursor=more)
+
+    def _in_state(self, state: JobState, owner: str | None, before: int | None, limit: int) -> JobPage:
+        """Looks at so many jobs, and says where to go on."""
+        sequences, newest = self._queue.sequences, self._queue.accepted
+        if before is not None:
+            newest = min(newest, before - 1)
+        oldest, last = next(iter(sequences), newest + 1), newest + 1
+        found: list[JobRecord] = []
+        for last in range(newest, max(oldest, newest + 1 - max(limit, places.LOOKED_AT)) - 1, -1):
+            record = sequences.get(last)
+            if record is not None and record.state is state and not record.is_expired:
+                found += [record] if owner in (None, record.group.owner) else []
+            if len(found) == limit:
+                break
+        more = str(last) if last > oldest else ""
+        return JobPage(jobs=tuple(record.as_job() for record in found), next_cursor=more)
 
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Removes the results of many final jobs."""

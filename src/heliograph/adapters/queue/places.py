@@ -9,6 +9,8 @@ from heliograph.core.events import BEGINNING, EventPlace, event_id, event_place
 
 __all__ = ["BEGINNING", "EventPlace", "event_id", "event_place", "sequence_of"]
 
+LOOKED_AT = 1000
+"""How many jobs one page of those in a state looks at: some milliseconds of a server."""
 CURSOR = re.compile(r"[0-9]{1,15}")
 
 

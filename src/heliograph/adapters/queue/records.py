@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from heliograph.core.durations import quantile
 from heliograph.core.events import Event, EventKind, EventPage
 from heliograph.core.jobs import (
     FINAL_STATES,
@@ -92,14 +93,19 @@ def group_of(group_id: str, record: Mapping[bytes, bytes], members: Sequence[byt
     return Group(id=group_id, owner=known["owner"], job_ids=ids, counts=counts)
 
 
-def counts_of(counters: Sequence[bytes], now_ms: int, *oldest: bytes) -> QueueCounts:
-    """The queue in numbers, from counters and the first undelivered entry of each priority, or b"".
+def counts_of(
+    counters: Sequence[bytes], now_ms: int, durations: Sequence[bytes | int], *oldest: bytes
+) -> QueueCounts:
+    """The queue in numbers.
+
+    It comes of counters, jobs by how long they took, and the first undelivered entry of each priority, or b"".
 
     An entry's id begins with its time. One that was cancelled stays where it is until it is read, so that there may
     be an entry although nothing waits.
     """
     pairs = zip(counters[::2], counters[1::2], strict=True)
     known = {text(name): int(value) for name, value in pairs}
+    took = {int(place): int(jobs) for place, jobs in zip(durations[::2], durations[1::2], strict=True)}
     backlog = {}
     for priority, entry in zip(Priority, oldest, strict=True):
         waiting = known.get(f"queued:{priority}", 0)
@@ -116,6 +122,7 @@ def counts_of(counters: Sequence[bytes], now_ms: int, *oldest: bytes) -> QueueCo
         finished={state: known.get(state, 0) for state in FINAL_STATES},
         redelivered=known.get("redelivered", 0),
         expired=known.get("expired", 0),
+        p95_seconds=quantile(took, 0.95),
     )
 
 

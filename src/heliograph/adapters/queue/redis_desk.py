@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from heliograph.adapters.queue import places
 from heliograph.adapters.queue.places import event_id, event_place, sequence_of
 from heliograph.adapters.queue.records import (
     counts_of,
@@ -149,11 +150,15 @@ class RedisDesk:
     def _looks(self, job_ids: Sequence[str]) -> list[Sequence[object]]:
         return [("HGETALL", self._keys.of("job", job_id)) for job_id in job_ids]
 
-    async def jobs(self, owner: str | None, *, cursor: str = "", limit: int = 100) -> JobPage:
+    async def jobs(
+        self, owner: str | None, *, state: JobState | None = None, cursor: str = "", limit: int = 100
+    ) -> JobPage:
         """The jobs of one owner, or of everybody, newest first. A cursor is the sequence number of a page's last."""
-        index = self._keys.single("everybody") if owner is None else self._keys.of("index", owner)
         before = sequence_of(cursor)
         newest = "+inf" if before is None else f"({before}"
+        if state is not None:
+            return await self._in_state(state, owner, newest, limit)
+        index = self._index(owner)
         found = await self._server.call("ZREVRANGEBYSCORE", index, newest, "-inf", "LIMIT", 0, limit)
         if not found:
             return JobPage(jobs=())
@@ -161,6 +166,21 @@ class RedisDesk:
         *records, last = await self._server.together([*self._looks(ids), ("ZSCORE", index, ids[-1])])
         more = str(int(float(last))) if len(ids) == limit and last is not None else ""
         return JobPage(jobs=_known(ids, records), next_cursor=more)
+
+    def _index(self, owner: str | None) -> str:
+        return self._keys.single("everybody") if owner is None else self._keys.of("index", owner)
+
+    async def _in_state(self, state: JobState, owner: str | None, newest: str, limit: int) -> JobPage:
+        """Of the states that are rare and looked for there are lists; others are looked for among all."""
+        index = self._index(owner)
+        if state.is_final and state is not JobState.DONE:
+            index = self._keys.of("sought", state.value if owner is None else f"{state.value}:{owner}")
+        rest, found = await self._server.run(
+            "list", index, state.value, newest, limit, max(limit, places.LOOKED_AT)
+        )
+        ids = [text(job_id) for job_id in found[::2]]
+        records = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found[1::2]]
+        return JobPage(jobs=_known(ids, records), next_cursor=str(int(float(rest))) if rest else "")
 
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Removes the results of many final jobs."""

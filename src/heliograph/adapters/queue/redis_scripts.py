@@ -6,10 +6,12 @@ Each may be sent twice, for an answer can be lost on the way: the second time ch
 
 from __future__ import annotations
 
+import math
 from hashlib import sha1
 from importlib.resources import files
 
 from heliograph.adapters.queue.keys import lua_names
+from heliograph.core.durations import GAMMA, LAST_BIN, SPAN_SECONDS, SPANS_BEFORE
 from heliograph.core.jobs import FINAL_STATES, TRANSITIONS, JobState, Priority
 
 REFUSED_IF_FULL, ALWAYS, READS_ONLY = "", "#!lua flags=allow-oom", "#!lua flags=no-writes"
@@ -28,6 +30,7 @@ SCRIPTS = {
     "beat": ALWAYS,
     "tell": ALWAYS,
     "counts": READS_ONLY,
+    "list": READS_ONLY,
     "events": READS_ONLY,
 }
 """Each script, and whether a server without memory left runs it. All but `enqueue` do: they empty a queue."""
@@ -45,7 +48,7 @@ def script_text(name: str) -> str:
     """All that the server gets of a script; the flags must stand first."""
     folder = files("heliograph.adapters.queue") / "scripts"
     parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("jobs", name)]
-    return "\n".join([SCRIPTS[name], lua_names(), lua_states(), *parts])
+    return "\n".join([SCRIPTS[name], lua_names(), lua_states(), lua_durations(), *parts])
 
 
 def lua_states() -> str:
@@ -63,3 +66,9 @@ def lua_states() -> str:
         f"local FINAL = {{{final}}}",
         f"local PRIORITIES = {{{priorities}}}",
     ])  # fmt: skip
+
+
+def lua_durations() -> str:
+    """The numbers of `heliograph.core.durations`."""
+    numbers = (1000 * SPAN_SECONDS, SPANS_BEFORE, math.log(GAMMA), LAST_BIN)
+    return f"local SPAN_MS, SPANS_BEFORE, LOG_GAMMA, LAST_BIN = {', '.join(map(repr, numbers))}"

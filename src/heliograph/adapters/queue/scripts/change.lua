@@ -15,6 +15,7 @@ elseif action == 'requeue' and after(job, 'requeue') and redis.call('EXISTS', pa
   if over > 0 then return math.ceil(over) end
   local entry = redis.call('XADD', stream_key(job.priority), '*', 'job', id)
   redis.call('HDEL', job_key(id), 'code', 'message', 'finished', 'started', 'worker', 'token')
+  for _, list in ipairs(sought_lists(job)) do redis.call('ZREM', list, id) end
   redis.call('HSET', job_key(id), 'state', move(job, 'requeue'), 'attempts', 0, 'entry', entry)
   redis.call('ZREM', timetable_key, id)
   tell('requeued', job)

@@ -1,14 +1,17 @@
 -- What the scripts share; stands before each of them, after the names of the keys and the table of states.
 --
 -- A script goes through jobs one by one, and notes what has to be written about several of them together: counters,
--- groups, entries that leave their stream, answers for gateways, events. `write_notes` at its end writes each once.
+-- groups, entries that leave their stream, answers for gateways, events, how long they took. `write_notes` at its end
+-- writes each once.
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local counted, grouped, leaving, due, replies, told, notes = {}, {}, {}, {}, {}, {}, {}
+local span = math.floor(now / SPAN_MS)
 
-local JOB = {'state', 'group', 'owner', 'priority', 'entry', 'reply', 'token', 'attempts', 'size'}
+local counted, grouped, leaving, due, replies, told, notes, took = {}, {}, {}, {}, {}, {}, {}, {}
+
+local JOB = {'state', 'group', 'owner', 'priority', 'entry', 'reply', 'token', 'attempts', 'size', 'accepted'}
 
 -- A job's fields by name; without a state where there is no such job.
 local function read_job(id, ...)
@@ -74,6 +77,16 @@ local function holds(stream, entry, ...)
   return not found.err and #found == 1
 end
 
+-- The lists of a job in a final state other than done, which people look for: everybody's, and its owner's.
+local function sought_lists(job)
+  return {sought_key(job.state), sought_key(job.state .. ':' .. job.owner)}
+end
+
+-- The bin of a duration; `bin_of` of core/durations.
+local function bin_of(ms)
+  return ms > 1 and math.min(LAST_BIN, math.ceil(math.log(ms) / LOG_GAMMA)) or 0
+end
+
 -- Makes a job final; further fields and values are written with it. Its payload goes at once, unless it is dead and
 -- may be queued again. A gateway that waits is told its id, or `job.answer` with it. Its entry must have been
 -- delivered, or be false: deleting others makes a lag unknown.
@@ -85,6 +98,9 @@ local function settle(job, event, keep_ms, worker, ...)
     size = 0
   end
   redis.call('HSET', job_key(job.id), 'state', state, 'finished', now, 'size', size, ...)
+  local rank = state ~= 'done' and redis.call('ZSCORE', everybody_key, job.id)
+  for _, list in ipairs(rank and sought_lists(job) or {}) do redis.call('ZADD', list, rank, job.id) end
+  if state ~= 'cancelled' then add(took, bin_of(now - job.accepted), 1) end
   due[#due + 1] = now + keep_ms
   due[#due + 1] = job.id
   if job.entry then append(leaving, stream_key(job.priority), job.entry) end
@@ -150,6 +166,8 @@ local function write_notes()
       if by ~= 0 then redis.call('HINCRBY', group_key(group), state, by) end
     end
   end
+  for bin, jobs in pairs(took) do redis.call('HINCRBY', durations_key(span), bin, jobs) end
+  if next(took) then redis.call('PEXPIRE', durations_key(span), (SPANS_BEFORE + 2) * SPAN_MS) end
   call_with(due, 'ZADD', timetable_key)
   for stream, entries in pairs(leaving) do take_out(stream, entries) end
   for list, ids in pairs(replies) do
@@ -196,6 +214,7 @@ local function forget_result(job, memory_ms)
   redis.call('ZREM', timetable_key, job.id)
   redis.call('ZREM', everybody_key, job.id)
   redis.call('ZREM', index_key(job.owner), job.id)
+  for _, list in ipairs(job.state ~= 'done' and sought_lists(job) or {}) do redis.call('ZREM', list, job.id) end
   local rest = {'expired', 1}
   local kept = {'state', 'group', 'owner', 'name', 'model', 'priority', 'attempts', 'worker', 'token', 'accepted',
     'started', 'finished'}
