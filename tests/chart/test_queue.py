@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from typing import Any
 
@@ -118,6 +119,18 @@ def test_its_password_is_made_up_and_everybody_gets_it_from_there() -> None:
     assert variables_of("valkey")["PASSWORD"] == reference
     for component in ("gateway", "worker"):
         assert variables_of(component)["HELIOGRAPH_REDIS_PASSWORD"] == reference
+
+
+def test_a_new_password_starts_all_pods_anew() -> None:
+    checksums = {
+        pod_of(component)["metadata"]["annotations"]["checksum/password"]
+        for component in ("gateway", "worker", "valkey")
+    }
+    secret = named("Secret", "heliograph-valkey", QUEUE)["data"]["password"]
+    assert checksums == {hashlib.sha256(secret.encode()).hexdigest()}
+    own = with_queue(queue__existingSecret="mine")
+    assert "checksum/password" not in pod_of("worker", own)["metadata"]["annotations"]
+    assert "checksum/password" not in pod_of("worker", EXTERNAL)["metadata"]["annotations"]
 
 
 def test_a_password_of_ones_own() -> None:

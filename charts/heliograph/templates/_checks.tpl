@@ -64,7 +64,9 @@ taken over, but whether there is one at all cannot be.
 {{- define "heliograph.checkDisk" -}}
 {{- with .Values.valkey -}}
 {{- $size := .persistence.size -}}
-{{- if and .persistence.enabled (regexMatch "^[0-9]+Gi$" $size) (lt (mul 1024 (int (trimSuffix "Gi" $size))) (mul 4 (int .maxMemoryMegabytes))) -}}
+{{- $megabytes := dict "Mi" 1 "Gi" 1024 "Ti" 1048576 -}}
+{{- $given := mul (int64 (regexFind "^[0-9]+" $size)) (get $megabytes (regexFind "[A-Z]i$" $size)) -}}
+{{- if and .persistence.enabled (lt $given (mul 4 (int .maxMemoryMegabytes))) -}}
 {{- include "heliograph.fail" (list (printf "valkey.persistence.size (%s) is less than four times maxMemoryMegabytes (%d): the log is rewritten beside itself." $size (int .maxMemoryMegabytes))
       (printf "More disk:           --set valkey.persistence.size=%dGi" (div (add 1023 (mul 4 (int .maxMemoryMegabytes))) 1024))) -}}
 {{- end -}}

@@ -150,6 +150,9 @@ spec:
         {{- if and $front $root.Values.auth.keys }}
         checksum/keys: {{ include "heliograph.keys" $root | sha256sum }}
         {{- end }}
+        {{- with include "heliograph.passwordChecksum" $root }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- with $given.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -38,10 +38,23 @@ The queue: its server, the password for it, the folder of large payloads. All ta
 {{- if .Values.queue.existingSecret }}{{ .Values.queue.existingSecretKey }}{{ else }}password{{ end -}}
 {{- end -}}
 
-{{/* heliograph.password: the password of the chart's own Secret, base64: the live one, else a new one. */}}
+{{/*
+heliograph.password: the password of the chart's own Secret, base64: the live one, else a new one, the same wherever it is
+included.
+*/}}
 {{- define "heliograph.password" -}}
+{{- if not (hasKey .Values.valkey "password") -}}
 {{- $live := lookup "v1" "Secret" .Release.Namespace (include "heliograph.passwordSecret" .) -}}
-{{- dig "data" "password" (randAlphaNum 32 | b64enc) (default dict $live) -}}
+{{- $_ := set .Values.valkey "password" (dig "data" "password" (randAlphaNum 32 | b64enc) (default dict $live)) -}}
+{{- end -}}
+{{- .Values.valkey.password -}}
+{{- end -}}
+
+{{/* heliograph.passwordChecksum: an annotation of pods, which start anew with a new password; empty where it is not ours. */}}
+{{- define "heliograph.passwordChecksum" -}}
+{{- if and (include "heliograph.hasValkey" .) (not .Values.queue.existingSecret) -}}
+checksum/password: {{ include "heliograph.password" . | sha256sum }}
+{{- end -}}
 {{- end -}}
 
 {{/* heliograph.blobsClaim: the claim of the folder for large payloads. */}}

@@ -311,7 +311,7 @@ class FleetUnavailable(CapacityError):
     """Whoever runs the workers does not answer."""
 
     code = "fleet-unavailable"
-    title = "Whoever runs the workers does not answer"
+    title = "Whoever runs the workers does not answer, or refuses"
 
 
 class ShuttingDown(CapacityError):

@@ -105,7 +105,7 @@ class QueuePredictor(Predictor):
                 async with asyncio.timeout(self.seconds_until(deadline)):
                     await self._look(picture.data, wanted)
                     await self._desk.enqueue(group)
-                    result = await self._answer(job.id, expected)
+                    result = await self._answer(model, job.id, expected)
             except TimeoutError:
                 raise await self._give_up(job.id) from None
             except (asyncio.CancelledError, errors.CapacityError):
@@ -129,8 +129,13 @@ class QueuePredictor(Predictor):
         if isinstance(wanted.cutout.background, bytes):
             self._imaging.inspect(wanted.cutout.background)
 
-    async def _answer(self, job_id: str, expected: Expectation) -> JobResult:
-        """The result, however long it takes and whatever happens to the queue's server."""
+    async def _answer(self, model: ServedModel, job_id: str, expected: Expectation) -> JobResult:
+        """The result, however long it takes and whatever happens to the queue's server.
+
+        Raises:
+            ModelUnavailable, ModelInvalid: the workers that have come meanwhile all lack the model.
+            HeliographError: why there will be no result.
+        """
         looks_at_done = 0
         while True:
             await expected.wait(LOOK_SECONDS)
@@ -146,6 +151,11 @@ class QueuePredictor(Predictor):
                 problem = _problem_of(job, is_result_gone=looks_at_done > 1)
             if problem is not None:
                 raise problem
+            try:
+                model.check_available()
+            except errors.HeliographError:
+                self._tidy(self._desk.cancel(job_id))
+                raise
             if expected.is_over:  # the server failed just now, or has not got so far
                 await asyncio.sleep(LOOK_SECONDS / 10)
 

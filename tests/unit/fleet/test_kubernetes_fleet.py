@@ -205,7 +205,7 @@ async def test_one_that_stops_already_is_not_asked_twice() -> None:
             status(
                 429, "Cannot evict pod.", "The disruption budget w needs 2 healthy pods and has 2 currently"
             ),
-            "let it go now: Cannot evict pod.; The disruption budget w needs 2",
+            "let it go now: Cannot evict pod; The disruption budget w needs 2",
         ),
         (status(403, "forbidden"), "service account may not stop a worker: forbidden"),
         (status(409, "Operation cannot be fulfilled: try again"), "try again"),

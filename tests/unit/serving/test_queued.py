@@ -17,6 +17,7 @@ from heliograph.core.jobs import Assignment, FinishedJob, JobProblem, JobResult,
 from heliograph.core.models import Task
 from heliograph.core.predictions import Label, LabelledPicture, Timings
 from heliograph.core.queue import QueueRules
+from heliograph.core.workers import WorkerInfo, WorkerState
 from heliograph.serving.answers import pack_result
 from heliograph.serving.model_table import ServedModel
 from heliograph.serving.predict import NamedPicture
@@ -118,6 +119,31 @@ def test_a_problem_is_raised_as_the_error_that_it_was() -> None:
             await made.finish(await made.take(), problem)
             with pytest.raises(errors.PictureBroken, match="ends too early"):
                 await asking
+
+    in_fake_time(main)
+
+
+def test_a_request_that_waits_hears_that_no_worker_has_its_model() -> None:
+    """It came before the first worker; those that came since have looked for the model in vain."""
+
+    async def main() -> None:
+        async with queue() as made:
+            asking = asyncio.ensure_future(made.ask())
+            await asyncio.sleep(5)
+            lacking = WorkerInfo(
+                name="w1",
+                state=WorkerState.READY,
+                host="h",
+                pid=1,
+                models={"stub": "unavailable"},
+                problems={"stub": "Its weights are not here."},
+            )
+            made.models.observe([lacking])
+            with pytest.raises(errors.ModelUnavailable, match="weights are not here"):
+                await asking
+            assert asyncio.get_running_loop().time() < 10
+            await made.predictor.close()
+            assert made.states() == {JobState.CANCELLED}
 
     in_fake_time(main)
 

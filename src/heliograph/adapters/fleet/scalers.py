@@ -244,8 +244,8 @@ def _sentence(beginning: str, condition: Json) -> str:
 
 def _missing(kind: str, name: str, namespace: str) -> str:
     return (
-        f"There is no {kind} {name} in the namespace {namespace}: it was deleted, or the setting fleet_scaler names "
-        "another one than the chart has made."
+        f"There is no {kind} {name} in the namespace {namespace}, so nothing decides how many workers there are. "
+        "Installing the chart once more (scripts/deploy, helm upgrade) makes it again."
     )
 
 
