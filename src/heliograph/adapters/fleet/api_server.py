@@ -160,8 +160,8 @@ def is_another(error: BaseException) -> bool:
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one printable line."""
     if isinstance(error, ApiError):
-        said = [error.status.message or str(status_of(error)), *_causes(error)]
-        return errors.excerpt("; ".join(part.rstrip(".") for part in said))
+        parts = [error.status.message or str(status_of(error)), *_causes(error)]
+        return errors.excerpt("; ".join(part.rstrip(".") for part in parts))
     if isinstance(error, httpx2.HTTPStatusError):
         return errors.excerpt(f"{error.response.status_code} {error.response.reason_phrase}".strip())
     if isinstance(error, httpx2.TimeoutException | TimeoutError):
