@@ -71,6 +71,9 @@ def test_keda_scales_workers_alone() -> None:
     spec = scaled_object()
     assert spec["scaleTargetRef"]["name"] == "heliograph-worker"
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 6)
+    assert (spec["pollingInterval"], spec["cooldownPeriod"]) == (5, 120)
+    one = scaled_object(merged(KEDA, values(worker__autoscaling__minReplicas=1)))
+    assert not {"pollingInterval", "cooldownPeriod"} & set(one), "KEDA warns of what it does not use"
     assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
 
 

@@ -263,7 +263,9 @@ NEEDS: dict[str, Values] = {
         f"{component}.replicas": {component: {"autoscaling": {"enabled": False}}}
         for component in ("serve", "gateway", "worker")
     },
-    "worker.autoscaling.targetCPUUtilizationPercentage": {"worker": {"autoscaling": {"by": "cpu"}}},
+    "worker.autoscaling.targetCPUUtilizationPercentage": {
+        "worker": {"autoscaling": {"by": "cpu", "minReplicas": 1}}
+    },
     "service.loadBalancerClass": {"service": {"type": "LoadBalancer"}},
     "service.loadBalancerSourceRanges": {"service": {"type": "LoadBalancer"}},
 }

@@ -177,7 +177,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def start_some(self, data: st.DataObject) -> None:
         worker, deliveries = self.pick(data, self.deliveries)
-        once = {delivery.job_id: delivery for delivery in deliveries}  # who got a job twice begins it once in a call
+        once = {
+            delivery.job_id: delivery for delivery in deliveries
+        }  # who got a job twice begins it once in a call
         self.start(worker, list(once.values()))
 
     def start(self, worker: str, deliveries: Sequence[Delivery]) -> None:

@@ -22,9 +22,12 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ $name }}
-  {{- include "heliograph.bounds" . | nindent 2 }}
+  {{- $bounds := include "heliograph.bounds" . }}
+  {{- $bounds | nindent 2 }}
+  {{- if eq (int ($bounds | fromYaml).minReplicaCount) 0 }}
   pollingInterval: {{ int $scaling.pollingSeconds }}
   cooldownPeriod: {{ int $scaling.cooldownSeconds }}
+  {{- end }}
   {{- with $scaling.behavior }}
   advanced:
     horizontalPodAutoscalerConfig:
