@@ -123,7 +123,9 @@ def test_one_scaler_takes_over_from_the_other(cluster: Cluster, image: str) -> N
         wait_until("no worker", lambda: replicas(namespace) == 0, 60)
         install_queue(namespace, image, GATEWAYS, "gateway.replicas=1")
         wait_until("CPU alone", lambda: hpas_of_workers(namespace) == ["heliograph-worker"], 30)
-        wait_for_pods(namespace, 1, component="worker")
+        wait_until(
+            "a worker", lambda: namespace.ready_pods("worker"), 60
+        )  # more, if its start looks like load
 
 
 def hpas_of_workers(namespace: Namespace) -> list[str]:
