@@ -5,6 +5,7 @@ make picture     needs Chromium; HELIOGRAPH_CHROMIUM names another one than the 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -12,9 +13,13 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-SIZE = (1280, 860)
-WORK = (("Labels", ("rocket.jpg", "cat.png")), ("Cut-out", ("astronaut.png", "coffee.png")))
-CHARACTER = ((50, 120), (90, 90), (150, 75), (200, 90), (222, 130), (205, 180), (160, 215), (110, 228))
+SIZE = (1280, 1012)
+WORK = (("Labels", ("rocket.jpg", "cat.png", "coffee.png")), ("Cut-out", ("astronaut.png", "coffee.png")))
+CHARACTER = [
+    (140 + 84 * math.cos(math.radians(angle)), 150 + 68 * math.sin(math.radians(angle)))
+    for angle in range(200, 470, 10)
+]
+"""つ, a piece of an ellipse."""
 PAD = 280
 
 
@@ -56,7 +61,7 @@ def draw(page: Page) -> None:
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
-        page.mouse.move(*place, steps=6)
+        page.mouse.move(*place, steps=2)
     page.mouse.up()
     page.locator(".read .character").wait_for()
 

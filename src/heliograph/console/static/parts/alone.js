@@ -5,7 +5,6 @@ import { html, useEffect, useState } from "../html.js";
 import { connection, onEvent } from "../live.js";
 import { useStore } from "../store.js";
 import { models } from "../work/models.js";
-import { Charts } from "./charts.js";
 import { Command } from "./text.js";
 
 export function OneProcess() {
@@ -16,7 +15,7 @@ export function OneProcess() {
   return html`
     <div class="alone">
       <section class="panel"><div class="panel-head"><h2>Here: one process</h2></div>
-        <p>It takes pictures, answers them and keeps jobs in its memory. There are no workers to stop and nothing to scale.</p>
+        <p>It takes pictures and answers them${hasEvents ? ", and keeps jobs in its memory" : " while you wait"}. There are no workers to stop and nothing to scale from here.</p>
         <ul class="plans">${list?.map(({ name, title, state, plan }) => html`
           <li key=${name}><span class=${`dot ${state}`}>${state}</span><strong>${title}</strong>
             <span class="detail">${plan ? `${plan.engine}, ${plan.precision}, ${plan.streams} × ${plan.threads_per_stream} threads` : ""}</span></li>`)}</ul>
@@ -28,6 +27,5 @@ export function OneProcess() {
         <p><strong>Scaled and watched:</strong> on Kubernetes workers come and go with the backlog; this page stops and scales them.</p>
         <${Command} text="scripts/deploy --mode queue --set fleet.actions=true" name="On Kubernetes" />
       </section>
-      ${hasEvents && html`<${Charts} />`}
     </div>`;
 }

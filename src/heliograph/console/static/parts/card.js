@@ -34,7 +34,7 @@ export function PictureCard({ picture, colour, onOpen, number, count, row, colum
 function Stage({ picture, colour }) {
   const { answer, before, after } = picture;
   if (answer?.kind === "cutout" && after) {
-    return html`<div class="stage checkerboard"><${BeforeAfter} before=${before || after} after=${after} name=${picture.name} colour=${colour} /></div>`;
+    return html`<div class="stage tall"><${BeforeAfter} before=${before || after} after=${after} name=${picture.name} colour=${colour} size=${picture.size} /></div>`;
   }
   const character = answer?.kind === "labels" && isCharacter(answer.labels[0]?.label ?? "") ? answer.labels[0].label : "";
   const thumbnail = before === null ? null : before

@@ -12,6 +12,8 @@ const AXIS_HEIGHT = 22;
 const SPAN_SECONDS = 300;
 const SHORTEST_SECONDS = 60;
 const SYNC = "fleet";
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000];
+const PARTS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, ...WHOLE];
 
 /** @typedef {{name: string, colour: string, of: (now: Numbers, before: Numbers | undefined) => number | null}} Line */
 
@@ -52,20 +54,20 @@ export function Charts() {
           <figure key=${title} class="chart">
             <figcaption><h3>${title}</h3>${lines.map(({ name, colour }, line) => html`
               <span key=${name} class="key" style=${{ "--tone": `var(${colour})` }}>${name} <b>${short(series[line].at(-1) ?? null)}</b> ${unit}</span>`)}</figcaption>
-            <${Plot} title=${title} times=${times} series=${series} lines=${lines} isLast=${index === CHARTS.length - 1} />
+            <${Plot} title=${title} times=${times} series=${series} lines=${lines} unit=${unit} isLast=${index === CHARTS.length - 1} />
           </figure>`;
       })}
     </section>`;
 }
 
-/** @param {{title: string, times: number[], series: (number | null)[][], lines: Line[], isLast: boolean}} props */
-function Plot({ title, times, series, lines, isLast }) {
+/** @param {{title: string, times: number[], series: (number | null)[][], lines: Line[], unit: string, isLast: boolean}} props */
+function Plot({ title, times, series, lines, unit, isLast }) {
   const element = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
   const scheme = useStore(colours);
   useEffect(() => {
     const parent = /** @type {HTMLElement} */ (element.current);
-    const made = new uPlot(options(parent, lines, isLast), [times, ...series], parent);
+    const made = new uPlot(options(parent, lines, isLast, !unit.includes("s") || unit === "jobs"), [times, ...series], parent);
     plot.current = made;
     const sizes = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height: HEIGHT + (isLast ? AXIS_HEIGHT : 0) }));
     sizes.observe(parent);
@@ -80,8 +82,8 @@ function Plot({ title, times, series, lines, isLast }) {
   return html`<div class=${isLast ? "plot last" : "plot"} ref=${element} role="img" aria-label=${`${title}: ${now}`}></div>`;
 }
 
-/** @param {HTMLElement} parent @param {Line[]} lines @param {boolean} isLast @returns {uPlot.Options} */
-function options(parent, lines, isLast) {
+/** @param {HTMLElement} parent @param {Line[]} lines @param {boolean} isLast @param {boolean} isWhole @returns {uPlot.Options} */
+function options(parent, lines, isLast, isWhole) {
   const styles = getComputedStyle(parent);
   const probe = parent.appendChild(document.createElement("i"));
   const paint = (/** @type {string} */ name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
@@ -100,7 +102,7 @@ function options(parent, lines, isLast) {
     series: [{}, ...series],
     axes: [
       { show: isLast, stroke: ink, font, size: AXIS_HEIGHT, gap: 2, grid: { show: false }, ticks: { show: false }, values: (_, splits) => splits.map((at) => new Date(1000 * at).toLocaleTimeString("en-GB")), space: 90 },
-      { stroke: ink, font, size: 40, gap: 4, grid: { stroke: line, width: 1 }, ticks: { show: false }, space: 30 },
+      { incrs: isWhole ? WHOLE : PARTS, stroke: ink, font, size: 40, gap: 4, grid: { stroke: line, width: 1 }, ticks: { show: false }, space: 18 },
     ],
   };
 }

@@ -31,8 +31,8 @@ export function PictureDetail({ picture, colour, onColour, onClose }) {
   return html`
     <${Dialog} title=${name} onClose=${onClose}>
       <div class="detail-view">
-        <div class=${`big-stage ${result ? "checkerboard" : ""}`}>
-          ${result ? html`<${BeforeAfter} before=${question || result} after=${result} name=${name} colour=${colour} />`
+        <div class="big-stage">
+          ${result ? html`<${BeforeAfter} before=${question || result} after=${result} name=${name} colour=${colour} size=${size} />`
             : question && html`<img src=${question} alt=${name} />`}
         </div>
         <div class="about">

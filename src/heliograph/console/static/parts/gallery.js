@@ -30,6 +30,7 @@ function useWindow(element, count) {
     look();
     const sizes = new ResizeObserver(look);
     if (element.current) sizes.observe(element.current);
+    sizes.observe(document.body); // what is above may grow
     addEventListener("scroll", look, { passive: true });
     addEventListener("resize", look);
     return () => { sizes.disconnect(); removeEventListener("scroll", look); removeEventListener("resize", look); };
@@ -67,7 +68,7 @@ export function Gallery({ model }) {
 function AskToo({ all, model }) {
   if (!model) return null;
   const asked = new Set(all.filter((picture) => picture.model.name === model.name).map(({ file }) => file));
-  const unasked = [...new Set(all.map(({ file }) => file))].filter((file) => !asked.has(file)).reverse();
+  const unasked = [...new Set(all.map(({ file }) => file))].filter((file) => !asked.has(file));
   if (!unasked.length) return null;
   return html`<button type="button" class="plain small" onClick=${() => add(unasked, model)}>Ask ${model.title} about ${unasked.length === 1 ? "this picture" : `these ${unasked.length}`} too</button>`;
 }

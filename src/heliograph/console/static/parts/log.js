@@ -15,7 +15,7 @@ export function ActionLog({ actions }) {
         <li key=${action.at + action.what}>
           <time datetime=${action.at}>${timeOf(action.at)}</time>
           <div class="did">
-            <p><strong>${action.what}</strong> <span class="detail">by ${action.who || "you or another page"}${action.seconds != null ? ` in ${duration(1000 * action.seconds)}` : ""}</span></p>
+            <p><strong>${action.what}</strong> <span class="detail">${action.who && `by ${action.who}`}${action.seconds != null ? ` in ${duration(1000 * action.seconds)}` : ""}</span></p>
             <p class="command-line"><code>${action.command}</code> <${CopyButton} text=${action.command} /></p>
           </div>
           <span class=${`outcome ${action.outcome === "ok" ? "ok" : "bad"}`}>${action.outcome}</span>

@@ -24,7 +24,10 @@ function draw(context, strokes) {
   for (const stroke of strokes) {
     context.beginPath();
     context.moveTo(...stroke[0]);
-    for (const point of stroke.length > 1 ? stroke.slice(1) : stroke) context.lineTo(...point);
+    for (const [index, [x, y]] of stroke.entries()) {
+      const [nextX, nextY] = stroke[index + 1] ?? [x, y];
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2); // round, however few points there are
+    }
     context.stroke();
   }
 }
@@ -99,7 +102,7 @@ export function DrawingPad({ model, card }) {
   return html`
     <section class="panel pad" aria-labelledby="pad-title">
       <div class="panel-head">
-        <h2 id="pad-title">Draw a character</h2>
+        <h2 id="pad-title">Draw one</h2>
         <button type="button" class="plain small" disabled=${!strokes.length} onClick=${() => setStrokes(strokes.slice(0, -1))}>Undo</button>
         <button type="button" class="plain small" disabled=${!strokes.length} onClick=${() => setStrokes([])}>Clear</button>
       </div>

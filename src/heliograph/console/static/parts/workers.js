@@ -4,7 +4,7 @@
 import { html, useState } from "../html.js";
 import { absolute, stopWorker } from "../api.js";
 import { textOf } from "../problem.js";
-import { duration } from "../work/answers.js";
+import { age } from "../work/answers.js";
 import { loadFleet } from "../work/fleet.js";
 import { Dialog } from "./dialog.js";
 import { Command, ProblemNote } from "./text.js";
@@ -36,12 +36,11 @@ function summary(workers) {
 /** @param {{worker: FleetWorker, onStop: ((name: string) => void) | null}} props */
 function Tile({ worker, onStop }) {
   const { name, state, host, pid, holding, finished, started_at: since, reason } = worker;
-  const age = since ? duration(Math.max(0, Date.now() - Date.parse(since))) : "–";
   const content = html`
     <span class="tile-head"><span class=${`dot ${state}`}>${state}</span></span>
     <strong class="tile-name">${name}</strong>
     <span class="tile-numbers"><span><b>${holding}</b> in hand</span><span><b>${finished.toLocaleString("en")}</b> done</span></span>
-    <span class="detail">${reason || `${host}${pid ? `, pid ${pid}` : ""}${since ? `, since ${age}` : ""}`}</span>`;
+    <span class="detail">${reason || `${host}${pid ? `, pid ${pid}` : ""}${since ? `, since ${age(since)}` : ""}`}</span>`;
   return html`<li class=${`tile ${state}`}>
     ${content}
     ${onStop && html`<button type="button" class="stop" onClick=${() => onStop(name)}>Stop <span class="hidden">${name}</span></button>`}

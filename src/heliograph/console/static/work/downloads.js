@@ -23,7 +23,7 @@ export async function saveCutout(picture, colour) {
 }
 
 /** Finished pictures, oldest first. @param {Picture[]} pictures */
-const finished = (pictures) => pictures.filter((picture) => picture.answer || picture.problem).reverse();
+const finished = (pictures) => pictures.filter((picture) => picture.answer || picture.problem).sort((a, b) => a.id - b.id);
 
 /** @param {Picture[]} pictures */
 export function asJson(pictures) {

@@ -25,13 +25,15 @@ const all = new Map();
 const running = new Map();
 /** @type {number[]} */
 let waiting = [];
+/** How they are shown: what came last is on top, in the order in which it came. @type {number[]} */
+let order = [];
 let nextId = 1;
 let told = false;
 
 function tell() {
   if (told) return;
   told = true;
-  setTimeout(() => { told = false; pictures.set([...all.values()].reverse()); }, 40);
+  setTimeout(() => { told = false; pictures.set(order.flatMap((id) => all.get(id) ?? [])); }, 40);
 }
 
 /** @param {number} id @param {Partial<Picture>} changes */
@@ -44,6 +46,7 @@ function change(id, changes) {
 
 /** Asks a model about files. @param {File[]} files @param {ModelSummary} model */
 export function add(files, model) {
+  order = [...files.map((_, index) => nextId + index), ...order];
   for (const file of files) {
     const id = nextId++;
     all.set(id, { id, file, name: file.name, model, state: "waiting", note: "", before: null, after: null, size: null, answer: null, problem: null });
@@ -147,9 +150,10 @@ export function remove(id) {
   const picture = all.get(id);
   for (const address of [picture?.before, picture?.after]) if (address) URL.revokeObjectURL(address);
   all.delete(id);
+  order = order.filter((other) => other !== id);
   tell();
 }
 
 export function removeAll() {
-  for (const id of [...all.keys()]) remove(id);
+  for (const id of order) remove(id);
 }
