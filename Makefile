@@ -28,7 +28,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
 
 $(SERVE_READY): requirements/serve.txt pyproject.toml package-lock.json hatch_build.py | $(BIN)/python
-	@echo "==> packages (about 150 MB the first time)"
+	@echo "==> packages (about 210 MB the first time)"
 	@$(PIP) --progress-bar off --require-hashes -r requirements/serve.txt | { grep --line-buffered -E 'Downloading .* MB\)|^Installing' | cut -c1-100 || true; }
 	@$(INSTALL)
 	@test -f $(CONSOLE) || echo "No npm registry was reached, so this is without the web console. Later: make console"

@@ -55,7 +55,14 @@ def run_npm(folder: Path, *options: str) -> None:
         shutil.copyfile(ROOT / name, folder / name)
     command = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     with tempfile.TemporaryDirectory() as cache:
-        command += ["ci", "--fetch-retries=1", "--loglevel=error", f"--cache={cache}", *options]
+        command += [
+            "ci",
+            "--fetch-retries=1",
+            "--fetch-timeout=60000",
+            "--loglevel=error",
+            f"--cache={cache}",
+            *options,
+        ]
         try:
             done = subprocess.run(
                 command,

@@ -3,7 +3,7 @@
 
 import { html, render, useEffect, useRef, useState } from "./html.js";
 import { connection, follow } from "./live.js";
-import { session, SignIn, start, leave } from "./session.js";
+import { enter, leave, session, SignIn, start } from "./session.js";
 import { FleetPage } from "./pages/fleet.js";
 import { JobsPage } from "./pages/jobs.js";
 import { TryPage } from "./pages/try.js";
@@ -39,7 +39,8 @@ function Badge() {
 }
 
 function Person() {
-  const { caller } = useStore(session);
+  const { caller, declined } = useStore(session);
+  if (declined) return html`<button type="button" class="button small" onClick=${enter}>Sign in</button>`;
   if (!caller?.keysAsked) return null;
   return html`<button type="button" class="plain" onClick=${leave} title=${caller.name && `Signed in as ${caller.name}`}>Sign out</button>`;
 }

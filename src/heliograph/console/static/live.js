@@ -41,11 +41,11 @@ export function follow() {
 /** Begins anew, as somebody else perhaps. */
 export function restart() {
   last = "";
-  stop.abort();
   run();
 }
 
 async function run() {
+  stop.abort(); // one stream a tab
   stop = new AbortController();
   const { signal } = stop;
   for (let wait = RETRY_SECONDS; !signal.aborted; wait = Math.min(2 * wait, MAX_RETRY_SECONDS)) {

@@ -9,8 +9,8 @@ import { Store, useStore } from "./store.js";
 import { Dialog } from "./parts/dialog.js";
 import { loadModels } from "./work/models.js";
 
-/** @typedef {{caller: Caller | null, wanted: boolean, refused: boolean}} Session */
-export const session = new Store(/** @type {Session} */ ({ caller: null, wanted: false, refused: false }));
+/** `declined`: the person closed the dialog; it comes back when asked for. @typedef {{caller: Caller | null, wanted: boolean, refused: boolean, declined: boolean}} Session */
+export const session = new Store(/** @type {Session} */ ({ caller: null, wanted: false, refused: false, declined: false }));
 /** @type {((error?: unknown) => void)[]} */
 let waiting = [];
 
@@ -33,16 +33,24 @@ export async function start() {
 
 /** @param {boolean} refused @returns {Promise<void>} */
 function wantKey(refused) {
+  if (session.value.declined) return Promise.reject(noKey());
   session.merge({ wanted: true, refused });
   return new Promise((resolve, reject) => {
     waiting.push((error) => (error ? reject(error) : resolve()));
   });
 }
 
+const noKey = () => new Problem("An API key is needed", "Sign in at the top of the page.", "key-missing");
+
 /** @param {unknown} [error] */
 function settle(error) {
-  session.merge({ wanted: false, refused: false });
+  session.merge({ wanted: false, refused: false, declined: !!error });
   for (const each of waiting.splice(0)) each(error);
+}
+
+/** Asks for the key that was not given before. */
+export function enter() {
+  session.merge({ declined: false, wanted: true });
 }
 
 export async function leave() {
@@ -69,6 +77,7 @@ export function SignIn() {
         session.merge({ caller: await whoAmI() });
         settle();
         restart();
+        loadModels();
       } else setProblem("The service does not know this key. Is there another one?");
     } catch (error) {
       setProblem(textOf(error).title);
@@ -77,7 +86,7 @@ export function SignIn() {
     input.value = "";
     input.focus();
   };
-  const close = () => settle(new Problem("An API key is needed", "None was given.", "key-missing"));
+  const close = () => settle(noKey());
   return html`
     <${Dialog} title="Sign in" onClose=${close} narrow>
       <form onSubmit=${send} class="sign-in">
