@@ -129,6 +129,7 @@ def test_a_session_is_begun_and_ended(browser: Browser, service: Service) -> Non
     with opened(browser, service.url, "docs") as page:
         page.route("**/v1/session", session)
         page.goto(service.url)
+        expect(page.get_by_label("Key", exact=True)).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
         page.get_by_role("button", name="Sign in").click()
