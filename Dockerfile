@@ -5,6 +5,8 @@
 #   MODELS         models whose weights are baked in, separated by spaces; one that cannot be had fails the build.
 #                  Empty: what the service serves by default, as far as weights/ and the network have it
 #   PIP_INDEX_URL  another package index; every package is checked against its hash whatever it is
+#   NPM_CONFIG_REGISTRY  another npm registry, for the three packages of the web console; the same holds for them.
+#                  Where none is reached the image is made without the console
 #   VERSION        the version of the source; another one fails the build
 #   REVISION, CREATED   commit and date of a release, for the labels
 ARG BASE=python:3.11-slim-bookworm
@@ -46,7 +48,8 @@ RUN PYTHONPATH=src venv/bin/python scripts/bake_models.py --mirror weights --sto
 # Heliograph itself, and the list of all that is in the image.
 FROM models AS project
 ARG VERSION
-COPY pyproject.toml README.md LICENSE ./
+ARG NPM_CONFIG_REGISTRY
+COPY pyproject.toml README.md LICENSE hatch_build.py package.json package-lock.json .npmrc ./
 COPY scripts/sbom.py scripts/
 COPY src src
 RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \

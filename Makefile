@@ -7,11 +7,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 HELIOGRAPH := $(BIN)/heliograph
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
+INSTALL := $(PIP) -q --no-deps --no-build-isolation -e .
+CONSOLE := src/heliograph/console/static/vendor/MANIFEST.json
 SERVE_READY := $(VENV)/.serve-ready
 DEV_READY := $(VENV)/.dev-ready
 BROWSER_READY := $(VENV)/.browser-ready
 KUBERNETES_READY := $(VENV)/.kubernetes-ready
-SOURCES := src tests benchmarks scripts charts/heliograph/files
+SOURCES := src tests benchmarks scripts charts/heliograph/files hatch_build.py
 SHELL_SCRIPTS := scripts/deploy scripts/cleanup scripts/explain scripts/publish scripts/kubernetes.sh scripts/image.sh scripts/newcomer.sh .ci/run
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/heliograph/__init__.py)
 IMAGE ?= heliograph:$(VERSION)
@@ -25,10 +27,11 @@ $(BIN)/python:
 	@echo "==> a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
 
-$(SERVE_READY): requirements/serve.txt pyproject.toml | $(BIN)/python
-	@echo "==> packages (about 150 MB the first time)"
+$(SERVE_READY): requirements/serve.txt pyproject.toml package-lock.json hatch_build.py | $(BIN)/python
+	@echo "==> packages (about 210 MB the first time)"
 	@$(PIP) --progress-bar off --require-hashes -r requirements/serve.txt | { grep --line-buffered -E 'Downloading .* MB\)|^Installing' | cut -c1-100 || true; }
-	@$(PIP) -q --no-deps --no-build-isolation -e .
+	@$(INSTALL)
+	@test -f $(CONSOLE) || echo "No npm registry was reached, so this is without the web console. Later: make console"
 	@echo "==> models"
 	@$(HELIOGRAPH) models pull --default
 	@touch $@
@@ -59,6 +62,11 @@ serve: $(SERVE_READY)  ## run the service on this machine (HELIOGRAPH_PORT=8000)
 .PHONY: up
 up: $(SERVE_READY)  ## run gateway, workers and a queue on this machine (HELIOGRAPH_WORKERS=2)
 	@exec $(HELIOGRAPH) up
+
+.PHONY: console
+console: $(SERVE_READY)  ## add the web console, where no npm registry could be reached before
+	@$(INSTALL)
+	@test -f $(CONSOLE) || { echo "npm still reaches no registry; NPM_CONFIG_REGISTRY names another one."; exit 1; }
 
 .PHONY: samples
 samples: $(SERVE_READY)  ## fetch four free photographs and draw a character, into samples/
@@ -102,11 +110,12 @@ picture: $(BROWSER_READY) samples  ## take the README's picture of a service tha
 	@$(BIN)/python scripts/picture.py http://localhost:$(or $(HELIOGRAPH_PORT),8000) samples docs/images/page.png
 
 .PHONY: check
-check: setup  ## formatting, lint, types, imports, generated files
+check: setup  ## formatting, lint, types (those of the web console too), imports, generated files
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_console.py
 	@$(BIN)/python scripts/generate.py --check
 	@$(BIN)/python scripts/manifests.py --check
 	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck --external-sources $(SHELL_SCRIPTS); \
@@ -148,4 +157,4 @@ train-characters:  ## train the KMNIST model again (DATA=folder of IDX or NPZ fi
 
 .PHONY: clean
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .venv-train .cache samples
+	rm -rf $(VENV) .venv-train .cache samples $(dir $(CONSOLE))

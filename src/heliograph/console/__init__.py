@@ -1,4 +1,4 @@
-"""The web page, static files only: a place to drop a picture and see its answer."""
+"""The web console, static files only: for the people who send pictures and those who run the service."""
 
 from pathlib import Path
 

@@ -1,0 +1,44 @@
+// @ts-check
+/** State that lives outside of components, so that it outlives the page that shows it. */
+
+import { useEffect, useState } from "./html.js";
+
+/** @template T */
+export class Store {
+  /** @type {Set<() => void>} */
+  #listeners = new Set();
+
+  /** @param {T} value */
+  constructor(value) {
+    this.value = value;
+  }
+
+  /** @param {T} value */
+  set(value) {
+    if (Object.is(value, this.value)) return;
+    this.value = value;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** @param {Partial<T>} changes */
+  merge(changes) {
+    this.set({ ...this.value, ...changes });
+  }
+
+  /** @param {() => void} listener @returns {() => void} ends it */
+  listen(listener) {
+    this.#listeners.add(listener);
+    return () => { this.#listeners.delete(listener); };
+  }
+}
+
+/** The store's value, now and whenever it changes. @template T @param {Store<T>} store @returns {T} */
+export function useStore(store) {
+  const [value, setValue] = useState(store.value);
+  useEffect(() => {
+    const take = () => setValue(() => store.value);
+    take();
+    return store.listen(take);
+  }, [store]);
+  return value;
+}
