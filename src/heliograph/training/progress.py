@@ -30,6 +30,13 @@ class Meter:
         elif time.monotonic() - self._said > LINE_SECONDS and done < self._total:
             self.say(f"{self._what}: {done:,} of {self._total:,}")
 
+    def of(self, done: int, total: int) -> None:
+        """Moves to ``done`` of a total that is known only now."""
+        self._total = total
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total)
+        self.at(done)
+
     def say(self, line: str) -> None:
         """Writes a line that stays."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
