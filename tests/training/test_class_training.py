@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,7 @@ class Lesson:
 
 
 @pytest.fixture(scope="module")
-def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     return Lesson(tmp_path_factory.mktemp("lesson"))
 
 
