@@ -138,6 +138,33 @@ def add(
 
 
 @app.command()
+def check(
+    name: Reference,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A folder of pictures for each label; or pictures with masks: NAME.mask.png.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    table: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the confusion matrix to a file.")
+    ] = None,
+) -> None:
+    """Measure how good a model is on pictures of your own.
+
+    A picture that cannot be read is named and counted; the exit status is 1 then.
+    """
+    from heliograph.cli.model_check import check_one
+
+    with clear_failures():
+        every = check_one(name, folder, as_json=as_json, table=table)
+    if not every:
+        raise typer.Exit(1)
+
+
+@app.command()
 def remove(name: Reference) -> None:
     """Remove weights from the store.
 
