@@ -90,6 +90,14 @@ def load(model: keras.Model, state: Mapping[str, Array]) -> None:
             ) from error
 
 
+def freeze(model: keras.Model, *, blocks: int) -> None:
+    """Keeps the stem and the first ``blocks`` blocks as they are, normalisations included; none for 0."""
+    frozen = ("conv_stem", "bn0", *(f"blocks_{number}_" for number in range(blocks))) if blocks else ()
+    for layer in model.layers:
+        if layer.name.startswith(tuple(f"{PREFIX}_{name}" for name in frozen)):
+            layer.trainable = False
+
+
 def imagenet_state(spec: ModelSpec) -> dict[str, Array]:
     """The tensors that `load` takes, of the Python package that the classifier ``spec`` is made of.
 

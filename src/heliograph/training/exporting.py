@@ -66,6 +66,28 @@ def converted(
         return convert(saved, metadata=metadata, temperature=temperature).data
 
 
+def halved(data: bytes) -> bytes:
+    """An ONNX file with its weights in half precision, which are made single again before they are computed with."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            name, values = tensor.name, numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            casts.append(
+                helper.make_node("Cast", [f"{name}_half"], [name], f"{name}_single", to=TensorProto.FLOAT)
+            )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def runner(file: Path | bytes) -> Runner:
     """Runs an ONNX file on as many cores as there are, a few pictures at a time."""
     import onnxruntime

@@ -20,7 +20,7 @@ DESCRIPTIONS = ("model.toml", "README.md")
 
 
 def describe(
-    folder: Path, templates: Path, values: Mapping[str, object], *, weights: str, labels: Sequence[str]
+    folder: Path, templates: Path, values: Mapping[str, object], *, weights: str, labels: Sequence[str] = ()
 ) -> None:
     """Completes the package in ``folder``, which holds its weights already.
 
@@ -29,14 +29,15 @@ def describe(
         templates: a folder with templates of ``model.toml`` and ``README.md``.
         values: what is put into them, besides the ``sha256`` and ``size_bytes`` of the weights.
         weights: the file's name.
-        labels: the classes in the order of the output.
+        labels: the classes in the order of the output, if it has any.
     """
     data = (folder / weights).read_bytes()
     facts = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data), **values}
     for name in DESCRIPTIONS:
         template = Template((templates / name).read_text(encoding="utf-8"))
         (folder / name).write_text(template.substitute(facts), encoding="utf-8", newline="\n")
-    (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8", newline="\n")
+    if labels:
+        (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8", newline="\n")
 
 
 def quoted(text: str) -> str:

@@ -27,7 +27,7 @@ def matte_loss(targets: Tensor, logits: Tensor) -> Tensor:
     both = keras.ops.sum(matte * targets, axis=(1, 2, 3))
     either = keras.ops.sum(matte + targets - matte * targets, axis=(1, 2, 3))
     # A picture without a subject has no union to speak of: a hundredth of its pixels stands for it.
-    floor = 0.01 * float(targets.shape[1] * targets.shape[2])
+    floor = 0.01 * keras.ops.sum(keras.ops.ones_like(targets), axis=(1, 2, 3))
     return entropy + 1.0 - (both + floor) / (either + floor)
 
 

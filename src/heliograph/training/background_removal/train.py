@@ -34,7 +34,8 @@ SETTLING_BATCHES = 120
 class Recipe:
     """How long and how fast to train."""
 
-    side: int = network.SIDE_PIXELS
+    sides: tuple[int, ...] = (192, 256, network.SIDE_PIXELS)
+    """Of the examples in pixels, each for an equal part of the epochs: most is learned on few pixels, and quickly."""
     epochs: int = 30
     seed: int = 1
     batch: int = 32
@@ -45,6 +46,12 @@ class Recipe:
     gradient_norm: float = 5.0
     average: float = 0.998
     """How much of the moving average of the weights each step keeps."""
+    frozen_blocks: int = 0
+    """So many of the encoder's blocks, and its stem, stay as ImageNet made them."""
+
+    def side(self, epoch: int) -> int:
+        """Of the examples in an epoch, from 0."""
+        return self.sides[min(epoch * len(self.sides) // self.epochs, len(self.sides) - 1)]
 
 
 @keras.saving.register_keras_serializable("heliograph")
@@ -88,8 +95,9 @@ def compiled(recipe: Recipe, *, steps: int, state: State) -> keras.Model:
         encoder_share=recipe.encoder_learning_rate / recipe.decoder_learning_rate,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model = network.build(recipe.side)
+    model = network.build()
     encoder.load(model, state)
+    encoder.freeze(model, blocks=recipe.frozen_blocks)
     model.compile(
         optimizer,
         loss=[losses.matte_loss] * network.LEVELS,
@@ -133,11 +141,11 @@ def train(
     checkpoint = run.checkpoint()
     if checkpoint is not None:
         model.load_weights(checkpoint.folder / CHECKPOINT_FILE)
-    examples = Examples(photographs, side=recipe.side)
-    looked_at = plain_examples(held_out, recipe.side)
+    looked_at = plain_examples(held_out, recipe.sides[-1])
     with ThreadPoolExecutor(threads) as pool:
         for number in range(checkpoint.number if checkpoint else 0, recipe.epochs):
             meter.say(f"epoch {number + 1} of {recipe.epochs}")
+            examples = Examples(photographs, side=recipe.side(number))
             made = make_batches(pool, examples, recipe, number, steps)
             loss = 0.0
             for step, (pictures, targets) in enumerate(made):
@@ -150,6 +158,7 @@ def train(
             )
             run.save(number + 1, lambda folder: model.save(folder / CHECKPOINT_FILE))
         model.optimizer.finalize_variable_values(model.trainable_variables)
+        examples = Examples(photographs, side=recipe.sides[-1])
         settle(model, make_batches(pool, examples, recipe, recipe.epochs, min(steps, SETTLING_BATCHES)))
     return model
 
