@@ -40,7 +40,7 @@ def test_a_folder_of_pictures_becomes_a_model_that_is_served(tmp_path: Path) -> 
     assert "confusion matrix: shapes-training/confusion.png" in done.stdout
     assert (tmp_path / "shapes-training" / "curves.png").is_file()
     rng = np.random.default_rng(99)
-    with start_service({"HELIOGRAPH_MODEL_DIR": str(store)}, models="shapes") as service:
+    with start_service({"HELIOGRAPH_MODEL_DIR": str(store)}, models="*") as service:
         right = 0
         for label in drawn_classes.CLASSES * 4:
             file = io.BytesIO()
