@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 SIZES = ((500, 375), (4000, 3000))
 WHITE = (255, 255, 255)
 SOFTENING = 2.0
-"""Pixels of the Gaussian that turns a mask into an alpha."""
+"""Pixels of the Gaussian that turns a mask, made six pixels narrower, into an alpha that ends within the subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def compare_colours(samples: Sequence[Sample]) -> None:
     for sample, other in zip(samples, [*samples[1:], samples[0]], strict=True):
         truth = sample.picture.rgb
         height, width = truth.shape[:2]
-        alpha = cv2.GaussianBlur(sample.mask, (0, 0), SOFTENING)
+        inner = cv2.erode(sample.mask, np.ones((13, 13), np.uint8), borderType=cv2.BORDER_REPLICATE)
+        alpha = np.asarray(cv2.GaussianBlur(inner, (0, 0), SOFTENING), np.uint8)
         ground = cutouts.covering(other.picture.rgb, width, height)
         laid = picture_of(np.ascontiguousarray(cutouts.composite(truth, alpha, ground)[..., ::-1]))
         edge = (alpha > 0) & (alpha < 255)

@@ -58,7 +58,9 @@ def test_bands_agree_with_the_whole() -> None:
     colours = Foreground(mixture(alpha), alpha)
     whole = colours[0:500].astype(int)
     parts = np.vstack([colours[top : top + 37] for top in range(0, 500, 37)])
-    seen = (alpha > 3) & (alpha < 252)  # what is nearer to either end is left alone where nothing else is there
+    seen = (alpha > 3) & (
+        alpha < 252
+    )  # what is nearer to either end is left alone where nothing else is there
     assert np.abs(whole - parts)[seen].max() <= 1
 
 

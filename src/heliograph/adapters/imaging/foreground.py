@@ -21,7 +21,7 @@ _SIDE = 192
 _COARSER = 4
 """How much smaller the picture is for the wide window."""
 _WIDE, _NARROW = 11, 3
-"""Sides of the two windows: a sixth and a hundredth of the picture."""
+"""Sides of the two windows: a quarter of the picture, and nine pixels of one of 500."""
 _TRUST = 1e-3
 """The weight of the next best guess, which decides where a window holds nothing of the subject, or nothing else."""
 _UNSEEN = 3
