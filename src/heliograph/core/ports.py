@@ -5,7 +5,7 @@ Each port has one folder in ``adapters`` and one contract suite in ``tests/contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +153,9 @@ class ModelStore(Protocol):
     def list(self) -> Sequence[ModelStatus]:
         """Every model that is known, by name."""
 
+    def own(self) -> Mapping[str, str]:
+        """The packages that live in the store itself, by name, each with a mark that is another one once it changes."""
+
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` (model, or model-precision) names.
 
@@ -206,6 +209,9 @@ class Metrics(Protocol):
 
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         """A model became ready."""
+
+    def model_left(self, model: str, version: str, precision: str, engine: str) -> None:
+        """A model that was ready is not served any more."""
 
     def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
         """The queue and its workers as they are now; None if the queue does not answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -108,6 +108,9 @@ class Tally:
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         self.loaded.append(model)
 
+    def model_left(self, model: str, version: str, precision: str, engine: str) -> None:
+        self.loaded.remove(model)
+
     def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
         raise AssertionError("use cases of pictures know no queue")
 
@@ -123,6 +126,9 @@ class DictStore:
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._missing = missing or {}
+
+    def own(self) -> Mapping[str, str]:
+        return {name: spec.version for name, spec in self._specs.items()}
 
     def list(self) -> Sequence[ModelStatus]:
         return [ModelStatus(spec=spec, present=("fp32",)) for spec in self._specs.values()]

@@ -81,7 +81,7 @@ def _model(table: Table, folder: Path) -> ModelSpec:
         title=table.text("title"),
         description=table.text("description", lines=True),
         licence=table.text("licence"),
-        homepage=table.text("homepage", pattern=WEB_ADDRESS),
+        homepage=table.text("homepage", "", pattern=WEB_ADDRESS),
         labels=_labels(table, folder, task),
         max_batch=table.whole("max_batch", 4, low=1, high=1_024),
         input=_input(table.table("input")),
