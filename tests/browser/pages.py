@@ -57,8 +57,7 @@ def drop(page: Page, files: Sequence[tuple[str, bytes]]) -> None:
         """(files) => {
             const transfer = new DataTransfer();
             for (const [name, text] of files) {
-                const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-                transfer.items.add(new File([bytes], name));
+                transfer.items.add(new File([Uint8Array.fromBase64(text)], name));
             }
             return transfer;
         }""",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from checkout import ROOT, tracked
-from cluster.kubernetes import PROGRAM, Cluster, start_cluster
+from cluster.kubernetes import BUILD, PROGRAM, Cluster, start_cluster
 
 IMAGE = "heliograph:cluster-test"
 MINUTES = 60
@@ -73,7 +73,7 @@ def image(cluster: Cluster, checkout: Path, weights: bool) -> str:
     """The image, built from the checkout and on every node."""
     assert weights in (True, False)
     cluster.run(PROGRAM, "base", seconds=300)
-    cluster.run("docker", "build", "-t", IMAGE, ".", folder=checkout, seconds=900)
+    cluster.run(*BUILD, "-t", IMAGE, ".", folder=checkout, seconds=900)
     cluster.load_image(IMAGE)
     return IMAGE
 
