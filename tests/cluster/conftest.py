@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
+from browser.pages import chromium
 from checkout import ROOT, tracked
 from cluster.kubernetes import BUILD, PROGRAM, Cluster, start_cluster
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 IMAGE = "heliograph:cluster-test"
 MINUTES = 60
@@ -45,6 +50,13 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def cluster() -> Cluster:
     """A real cluster of two nodes that stays up after the tests."""
     return start_cluster(["crds", "registry", "keda"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, on this machine."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

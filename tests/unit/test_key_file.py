@@ -64,8 +64,11 @@ def test_what_cannot_be_read_changes_nothing_and_is_told_once(
 ) -> None:
     ring = Ring(path)
     with caplog.at_level(logging.WARNING):
-        for number, change in enumerate((lambda: path.write_text("broken"), path.unlink), 1):
-            change()
+        for number in (1, 2):
+            if number == 1:
+                path.write_text("broken")
+            else:
+                path.unlink()
             for _ in range(3):
                 ring.now += RENEWED_SECONDS
                 assert ring.lets_in(ANA)
