@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 OPTIONS = ("-q", "--universal", "--python-version", "3.11", "--generate-hashes")
 QUIET = ("--no-emit-index-url", "--no-annotate", "--no-header")
-SERVE = ("--extra", "efficientnet-lite0", "--group", "build")
+SERVE = ("--extra", "convert", "--extra", "efficientnet-lite0", "--group", "build")
 FILES: dict[str, tuple[str, ...]] = {
     "serve.txt": SERVE,
     "dev.txt": (*SERVE, "--extra", "openvino", "--extra", "k8s", "--group", "dev"),

@@ -36,12 +36,15 @@ def build_store(settings: Settings) -> FolderStore:
 
 def build_codec(settings: Settings) -> PictureCodec:
     """The picture codec with the settings' limits."""
-    return PictureCodec(
-        PictureLimits(
-            max_bytes=settings.max_picture_bytes,
-            max_pixels=settings.max_picture_pixels,
-            max_side=settings.max_picture_side,
-        )
+    return PictureCodec(build_limits(settings))
+
+
+def build_limits(settings: Settings) -> PictureLimits:
+    """What a picture may be at most, by the settings."""
+    return PictureLimits(
+        max_bytes=settings.max_picture_bytes,
+        max_pixels=settings.max_picture_pixels,
+        max_side=settings.max_picture_side,
     )
 
 

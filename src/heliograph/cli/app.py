@@ -14,6 +14,7 @@ from heliograph.cli.failures import clear_failures
 from heliograph.cli.keys import app as keys
 from heliograph.cli.models import app as models
 from heliograph.cli.options import RedisUrl
+from heliograph.cli.train import train
 
 app = typer.Typer(
     name="heliograph",
@@ -122,5 +123,6 @@ def up(
 
 app.command()(classify)
 app.command()(cutout)
+app.command()(train)
 app.add_typer(models)
 app.add_typer(keys)

@@ -8,7 +8,7 @@ from typing import Self
 
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
-from heliograph.core.pictures import Picture
+from heliograph.core.pictures import Float32Array, Picture
 from heliograph.core.ports import Engine, Imaging
 from heliograph.core.predictions import (
     CutoutOptions,
@@ -84,6 +84,12 @@ class DirectModel:
             height=picture.header.height,
             timings=timings,
         )
+
+    def matte(self, picture: Picture) -> Float32Array:
+        """The matte as the network gives it, from 0 to 1 and at the network's size; errors as `classify`."""
+        self._check_task(Task.BACKGROUND_REMOVAL)
+        tensor = self._imaging.prepare(picture, self.spec.input)
+        return matte_of(self._engine.run(tensor[None])[0], self.spec.output)
 
     def predict(self, source: bytes | Picture) -> Prediction:
         """The answer of the model's own task for a picture; errors as `classify`."""

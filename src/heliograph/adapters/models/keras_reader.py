@@ -1,0 +1,117 @@
+"""A model that Keras saved → an ONNX file that computes the same, without Keras and without running anything of it.
+
+The description is followed layer by layer. Layers are known by name and written down in ONNX by the
+``keras_…`` modules beside this one; code in the file (a Lambda layer, a class of somebody's own) is
+never looked at, only named in the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heliograph.adapters.models.keras_files import open_keras
+from heliograph.adapters.models.keras_network import Network, Preprocessing
+from heliograph.adapters.models.onnx_folding import fold
+from heliograph.adapters.models.onnx_graph import Graph, Node, Shape, Tensor, onnx_file
+from heliograph.core import errors
+
+INPUT = "pictures"
+ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One answer of a network: its name in the ONNX file, its shape there, and the activation it comes out of.
+
+    ``activation`` is "softmax", "sigmoid" or "linear", which stands for everything else.
+    """
+
+    name: str
+    shape: Shape
+    activation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """The ONNX file, and what the model said of itself.
+
+    ``data`` has one input, `INPUT`: (n, channels, height, width), where height and width are None if the
+    model takes pictures of any size. Pictures that come out are (n, channels, height, width) too.
+    ``preprocessing`` are the layers that scale values or pictures before anything else, in their order:
+    the file has them in it.
+    """
+
+    data: bytes
+    name: str
+    channels: int
+    height: int | None
+    width: int | None
+    outputs: tuple[Output, ...]
+    preprocessing: tuple[Preprocessing, ...]
+
+
+def convert(
+    path: Path, *, metadata: Mapping[str, str] | None = None, logits: bool = False, temperature: float = 1.0
+) -> Converted:
+    """The ONNX file of a ``.keras`` archive or ``.h5`` file.
+
+    Args:
+        path: the file that ``model.save`` wrote, with Keras 2 or 3.
+        metadata: names and values to write into the file, such as its licence.
+        logits: leave the softmax or sigmoid at the end out.
+        temperature: divide the answers by it.
+
+    Raises:
+        ModelInvalid: the file is damaged, is not a whole model, takes anything but one picture, or has a layer
+            that is not known; the message names the layer.
+    """
+    with open_keras(path) as saved:
+        network = Network(saved)
+        try:
+            outputs = network.run()
+        except RecursionError as error:
+            raise errors.ModelInvalid("The model has too many models inside each other.") from error
+    graph = network.graph
+    answers = _answers(graph, outputs, logits=logits, temperature=temperature)
+    shapes = {answer.name: answer.shape for answer in answers}
+    if len(shapes) < len(answers):
+        raise errors.ModelInvalid("The model answers the same value twice.")
+    fold(graph, shapes)
+    data = onnx_file(graph, {INPUT: network.input_shape}, shapes, metadata=metadata or {})
+    _, channels, height, width = network.input_shape
+    return Converted(
+        data=data,
+        name=network.name,
+        channels=channels or 0,
+        height=height,
+        width=width,
+        outputs=answers,
+        preprocessing=tuple(network.preprocessing),
+    )
+
+
+def _answers(
+    graph: Graph, outputs: Sequence[Tensor], *, logits: bool, temperature: float
+) -> tuple[Output, ...]:
+    graph.scope = "answer"
+    made = {node.output: node for node in graph.nodes}
+    return tuple(_answer(graph, made, tensor, logits=logits, temperature=temperature) for tensor in outputs)
+
+
+def _answer(
+    graph: Graph, made: Mapping[str, Node], tensor: Tensor, *, logits: bool, temperature: float
+) -> Output:
+    last = made.get(tensor.name)
+    activation = ENDS.get(last.kind, "linear") if last else "linear"
+    if last is not None and logits and activation != "linear":
+        tensor, activation = replace(tensor, name=last.inputs[0]), "linear"
+    if temperature != 1.0:
+        tensor = graph.affine(tensor, 1 / temperature, 0.0)
+    if tensor.name == INPUT:
+        tensor = graph.apply("Identity", tensor)
+    shape = tensor.shape
+    if tensor.channels_first:
+        shape = (shape[0], shape[3], shape[1], shape[2])
+    return Output(name=tensor.name, shape=shape, activation=activation)

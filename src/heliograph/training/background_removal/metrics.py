@@ -1,0 +1,78 @@
+"""How good an alpha is, next to a mask that people made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.core.pictures import UInt8Array
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+THRESHOLD = 128
+TOLERANCE_PIXELS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Of one picture, or the means of many."""
+
+    iou: float
+    """Intersection over union of what is at least half opaque."""
+    mae: float
+    """Mean absolute error of the alpha, from 0 to 1."""
+    boundary_f: float
+    """F-measure of the boundary, found where it is at most `TOLERANCE_PIXELS` away."""
+
+
+def score(alpha: UInt8Array, mask: UInt8Array) -> Score:
+    """Compares an alpha (height, width) with a mask of the same shape, both from 0 to 255.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if alpha.shape != mask.shape:
+        raise ValueError(f"The alpha is {alpha.shape}, the mask {mask.shape}.")
+    found, wanted = alpha >= THRESHOLD, mask >= THRESHOLD
+    either = int(np.count_nonzero(found | wanted))
+    return Score(
+        iou=int(np.count_nonzero(found & wanted)) / either if either else 1.0,
+        mae=float(np.mean(cv2.absdiff(alpha, mask))) / 255,
+        boundary_f=boundary_f(found, wanted),
+    )
+
+
+def mean(scores: list[Score]) -> Score:
+    """The means of scores, of which there is one at least."""
+    return Score(
+        iou=float(np.mean([score.iou for score in scores])),
+        mae=float(np.mean([score.mae for score in scores])),
+        boundary_f=float(np.mean([score.boundary_f for score in scores])),
+    )
+
+
+def boundary_f(found: BoolArray, wanted: BoolArray) -> float:
+    """The harmonic mean of how much of each boundary lies within the tolerance of the other (D. Martin, 2004)."""
+    ours, theirs = boundary(found), boundary(wanted)
+    if not ours.any() or not theirs.any():
+        return float(ours.any() == theirs.any())
+    precision = float(near(theirs)[ours].mean())
+    recall = float(near(ours)[theirs].mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def boundary(mask: BoolArray) -> BoolArray:
+    """The subject's pixels that touch what is no subject; the picture's border is no boundary."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(mask & (inner == 0))
+
+
+def near(lines: BoolArray) -> BoolArray:
+    """The pixels within the tolerance of a line."""
+    size = 2 * TOLERANCE_PIXELS + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return np.asarray(cv2.dilate(lines.astype(np.uint8), disc) > 0)

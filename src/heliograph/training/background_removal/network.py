@@ -1,0 +1,88 @@
+"""The network: the classifier's encoder, and a light decoder that ends at the picture's own resolution."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+
+from heliograph.training import encoder
+
+Tensor: TypeAlias = Any
+
+SIDE_PIXELS = 320
+DEEPEST_FILTERS = 128
+FILTERS = (96, 48, 32, 24)
+"""Of the decoder at strides 16, 8, 4 and 2."""
+FINEST_FILTERS = 12
+LEVELS = 5
+"""How many mattes it gives while it trains: at strides 1, 2, 4, 8 and 16, the finest first."""
+
+
+def build(side: int | None = None) -> keras.Model:
+    """The network, with fresh weights: (n, side, side, 3) pictures in, `LEVELS` mattes of logits out.
+
+    The first output (n, side, side, 1) is the answer; the others are only for learning.
+    ``side`` is a multiple of 32, or None for one that takes any; pictures are ``(value - encoder.MEAN) / encoder.STD``.
+    """
+    pictures = keras.Input((side, side, 3), name="pictures")
+    taps = encoder.encode(pictures)
+    x = _pointwise(taps.stride32, DEEPEST_FILTERS, "deepest")
+    # What the whole picture is about, known everywhere.
+    whole = keras.layers.GlobalAveragePooling2D(keepdims=True, name="whole")(x)
+    whole = keras.layers.Conv2D(DEEPEST_FILTERS, 1, activation="relu", name="whole_filter")(whole)
+    x = keras.layers.Add(name="deepest_and_whole")([x, whole])
+    mattes = []
+    laterals = (taps.stride16, taps.stride8, taps.stride4, taps.stride2)
+    for stride, filters, lateral in zip((16, 8, 4, 2), FILTERS, laterals, strict=True):
+        name = f"stride{stride}"
+        x = _upsampled(_pointwise(x, filters, f"{name}_narrow", active=False), name)
+        x = keras.layers.Add(name=f"{name}_add")(
+            [x, _pointwise(lateral, filters, f"{name}_lateral", active=False)]
+        )
+        x = keras.layers.ReLU(6.0, name=f"{name}_relu6")(x)
+        x = _separable(x, filters, f"{name}_a")
+        x = _separable(x, filters, f"{name}_b")
+        if stride > 2:
+            mattes.append(_matte(x, name))
+    # The edges are in the pixels themselves, which the encoder has halved already.
+    mattes.append(_matte(x, "stride2"))
+    x = _upsampled(_pointwise(x, FINEST_FILTERS, "stride1_narrow", active=False), "stride1")
+    pixels = keras.layers.Conv2D(FINEST_FILTERS, 3, padding="same", use_bias=False, name="stride1_pixels")(
+        pictures
+    )
+    pixels = keras.layers.BatchNormalization(name="stride1_pixels_norm")(pixels)
+    x = keras.layers.Add(name="stride1_add")([x, pixels])
+    x = keras.layers.ReLU(6.0, name="stride1_relu6")(x)
+    x = _separable(x, FINEST_FILTERS, "stride1_a")
+    mattes.append(_matte(x, "stride1"))
+    return keras.Model(pictures, mattes[::-1], name="silhouette")
+
+
+def answering(model: keras.Model) -> keras.Model:
+    """The network with its answer alone: (n, SIDE_PIXELS, SIDE_PIXELS, 1) mattes from 0 to 1."""
+    fixed = build(SIDE_PIXELS)
+    fixed.set_weights(model.get_weights())
+    matte = keras.layers.Activation("sigmoid", name="matte")(fixed.outputs[0])
+    return keras.Model(fixed.input, matte, name="silhouette")
+
+
+def _upsampled(x: Tensor, name: str) -> Tensor:
+    return keras.layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_upsampled")(x)
+
+
+def _pointwise(x: Tensor, filters: int, name: str, *, active: bool = True) -> Tensor:
+    x = keras.layers.Conv2D(filters, 1, use_bias=False, name=name)(x)
+    x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+    return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x) if active else x
+
+
+def _separable(x: Tensor, filters: int, name: str) -> Tensor:
+    """3 × 3 on each channel, then 1 × 1 over them, normalised."""
+    x = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = keras.layers.BatchNormalization(name=f"{name}_depthwise_norm")(x)
+    return _pointwise(x, filters, f"{name}_pointwise")
+
+
+def _matte(x: Tensor, name: str) -> Tensor:
+    return keras.layers.Conv2D(1, 3, padding="same", name=f"matte_{name}")(x)

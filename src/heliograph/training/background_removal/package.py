@@ -1,0 +1,119 @@
+"""The model package of a network that was trained: half-precision weights, ``model.toml``, card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from heliograph.core.pictures import Float32Array
+from heliograph.training import encoder, exporting, packages
+from heliograph.training.background_removal import network
+from heliograph.training.background_removal.evaluate import Judgement
+
+NAME = "silhouette"
+WEIGHTS = "silhouette_fp16w.onnx"
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_DIFFERENT = 0.02
+"""What rounding the weights to half precision may change the matte by, at most; on average a tenth of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the card says of how the weights came about."""
+
+    sources: Mapping[str, int]
+    """How many photographs of which folder were learned from."""
+    by_hand: int
+    """How many of them have masks that people made."""
+    teachers: tuple[str, ...]
+    epochs: int
+    batch: int
+    sides: tuple[int, ...]
+    seed: int
+    minutes: float
+
+
+def export(model: keras.Model, path: Path, *, probes: Float32Array) -> None:
+    """Writes the network's finest matte: ``pictures`` (n, 3, side, side) in, (n, 1, side, side) from 0 to 1 out.
+
+    Args:
+        model: of `network.build`, trained.
+        path: the file, with weights in half precision that are computed with in single precision.
+        probes: (n, side, side, 3) pictures to prove it with.
+
+    Raises:
+        ExportFailed: the file answers something else than the network.
+        ModelInvalid: the network has a layer that cannot be written.
+    """
+    answering = network.answering(model)
+    data = exporting.halved(exporting.converted(answering, metadata={"licence": "Apache-2.0"}))
+    (found,) = exporting.runner(data)(probes)
+    wanted = answering.predict(probes, verbose=0).transpose(0, 3, 1, 2)
+    difference = np.abs(found - wanted)
+    if not (difference.max() <= MOST_DIFFERENT and difference.mean() <= MOST_DIFFERENT / 10):
+        raise exporting.ExportFailed(
+            f"The file's mattes differ from the network's by {difference.max():.2g} at most, "
+            f"{difference.mean():.2g} on average."
+        )
+    path.write_bytes(data)
+
+
+def write(
+    folder: Path, facts: Facts, judgement: Judgement | None, *, compared: Mapping[str, Judgement]
+) -> None:
+    """Completes the package in ``folder``, which holds the weights already.
+
+    Args:
+        folder: where the weights are.
+        facts: how it was trained.
+        judgement: of the package on pictures with masks, None where there are none.
+        compared: of other models on the same pictures, by name.
+    """
+    names = sorted(facts.sources, key=lambda name: -facts.sources[name])
+    values = {
+        "mean": encoder.MEAN,
+        "std": encoder.STD,
+        "side": network.SIDE_PIXELS,
+        "megabytes": f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
+        "total": f"{sum(facts.sources.values()):,}",
+        "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),
+        "by_hand": f"{facts.by_hand:,}",
+        "teachers": " and ".join(facts.teachers) or "nobody",
+        "epochs": facts.epochs,
+        "batch": facts.batch,
+        "sides": ", ".join(map(str, facts.sides)),
+        "seed": facts.seed,
+        "minutes": round(facts.minutes),
+        "accuracy": _accuracy(judgement) if judgement else "",
+        "table": _table({NAME: judgement, **compared}) if judgement else "Not measured.",
+    }
+    packages.describe(folder, TEMPLATES, values, weights=WEIGHTS)
+
+
+def _accuracy(judgement: Judgement) -> str:
+    score, data = judgement.mean, f"{len(judgement.pictures)} pictures with masks made by people"
+    rows = [
+        ("mean IoU at 0.5", score.iou),
+        ("boundary F-measure, 3 pixels", score.boundary_f),
+        ("MAE", score.mae),
+    ]
+    return "\n\n".join(
+        f'[[accuracy]]\nmetric = "{metric}"\nvalue = {value:.3f}\ndata = "{data}"' for metric, value in rows
+    )
+
+
+def _table(judgements: Mapping[str, Judgement]) -> str:
+    lines = [
+        "| model | mean IoU | boundary F-measure | MAE | milliseconds a picture |",
+        "|---|---|---|---|---|",
+    ]
+    for name, judgement in judgements.items():
+        score = judgement.mean
+        lines.append(
+            f"| {name} | {score.iou:.3f} | {score.boundary_f:.3f} | {score.mae:.3f} | {judgement.milliseconds:.0f} |"
+        )
+    return "\n".join(lines)

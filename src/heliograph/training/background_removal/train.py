@@ -1,0 +1,225 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.core.pictures import Float32Array
+from heliograph.training import encoder
+from heliograph.training.background_removal import losses, network
+from heliograph.training.background_removal.augmentation import Example, Examples
+from heliograph.training.background_removal.photographs import Photograph
+from heliograph.training.progress import Meter
+from heliograph.training.runs import Run, TrainingRefused
+
+State: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Tensor: TypeAlias = Any
+Batch: TypeAlias = tuple[Float32Array, list[Float32Array]]
+
+CHECKPOINT_FILE = "learner.keras"
+BATCHES_AHEAD = 8
+SETTLING_BATCHES = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How long and how fast to train."""
+
+    sides: tuple[int, ...] = (192, 256, network.SIDE_PIXELS)
+    """Of the examples in pixels, each for an equal part of the epochs: most is learned on few pixels, and quickly."""
+    epochs: int = 30
+    seed: int = 1
+    batch: int = 32
+    encoder_learning_rate: float = 5e-4
+    decoder_learning_rate: float = 2.5e-3
+    warm_up_steps: int = 100
+    weight_decay: float = 0.01
+    gradient_norm: float = 5.0
+    average: float = 0.998
+    """How much of the moving average of the weights each step keeps."""
+    frozen_blocks: int = 0
+    """So many of the encoder's blocks, and its stem, stay as ImageNet made them."""
+
+    def side(self, epoch: int) -> int:
+        """Of the examples in an epoch, from 0."""
+        return self.sides[min(epoch * len(self.sides) // self.epochs, len(self.sides) - 1)]
+
+
+@keras.saving.register_keras_serializable("heliograph")
+class TwoRates(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras has no types
+    """AdamW that moves the encoder, which has learned already, more slowly than the rest."""
+
+    def __init__(self, *args: object, encoder_share: float = 1.0, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.encoder_share = encoder_share
+
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        """One variable's step."""
+        # Backends hand over variables of their own, without the path.
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        if path.startswith(f"{encoder.PREFIX}_"):
+            learning_rate = learning_rate * self.encoder_share
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """What a checkpoint needs to build it again."""
+        return {**super().get_config(), "encoder_share": self.encoder_share}
+
+
+def compiled(recipe: Recipe, *, steps: int, state: State) -> keras.Model:
+    """The network with ImageNet's weights in its encoder, and its optimiser: warm-up, then a cosine."""
+    total = recipe.epochs * steps
+    warm_up = max(1, min(recipe.warm_up_steps, total // 4))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=max(1, total - warm_up),
+        alpha=0.01,
+        warmup_target=recipe.decoder_learning_rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = TwoRates(
+        rate,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.gradient_norm,
+        use_ema=True,
+        ema_momentum=recipe.average,
+        encoder_share=recipe.encoder_learning_rate / recipe.decoder_learning_rate,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model = network.build()
+    encoder.load(model, state)
+    encoder.freeze(model, blocks=recipe.frozen_blocks)
+    model.compile(
+        optimizer,
+        loss=[losses.matte_loss] * network.LEVELS,
+        loss_weights=losses.weights(network.LEVELS),
+        jit_compile=False,
+    )
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(
+    photographs: Sequence[Photograph],
+    held_out: Sequence[Photograph],
+    recipe: Recipe,
+    run: Run,
+    *,
+    state: State,
+    threads: int,
+    meter: Meter,
+) -> keras.Model:
+    """A trained network, from the run's checkpoint on where it has one.
+
+    Args:
+        photographs: to learn from, all with labels.
+        held_out: looked at after each epoch, for the curve alone.
+        recipe: see `Recipe`.
+        run: where checkpoints and the curve are kept.
+        state: the weights of ImageNet, see `encoder.load`.
+        threads: that make examples.
+        meter: told every step.
+
+    Raises:
+        TrainingRefused: there are fewer photographs than one batch has.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    steps = len(photographs) // recipe.batch
+    if not steps:
+        raise TrainingRefused(f"{len(photographs)} photographs are fewer than one batch of {recipe.batch}.")
+    cv2.setNumThreads(1)  # the examples have threads of their own
+    model = compiled(recipe, steps=steps, state=state)
+    checkpoint = run.checkpoint()
+    if checkpoint is not None:
+        model.load_weights(checkpoint.folder / CHECKPOINT_FILE)
+    looked_at = plain_examples(held_out, recipe.sides[-1])
+    with ThreadPoolExecutor(threads) as pool:
+        for number in range(checkpoint.number if checkpoint else 0, recipe.epochs):
+            meter.say(f"epoch {number + 1} of {recipe.epochs}")
+            examples = Examples(photographs, side=recipe.side(number))
+            made = make_batches(pool, examples, recipe, number, steps)
+            loss = 0.0
+            for step, (pictures, targets) in enumerate(made):
+                loss += float(np.asarray(model.train_on_batch(pictures, targets)).flat[0])
+                meter.at(number * steps + step + 1)
+            iou = mean_iou(model, looked_at, recipe.batch)
+            run.record(number + 1, loss=loss / steps, held_out_iou=iou)
+            meter.say(
+                f"epoch {number + 1} of {recipe.epochs}: loss {loss / steps:.4f}, held-out IoU {iou:.4f}"
+            )
+            run.save(number + 1, lambda folder: model.save(folder / CHECKPOINT_FILE))
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        examples = Examples(photographs, side=recipe.sides[-1])
+        settle(model, make_batches(pool, examples, recipe, recipe.epochs, min(steps, SETTLING_BATCHES)))
+    return model
+
+
+def make_batches(
+    pool: ThreadPoolExecutor, examples: Examples, recipe: Recipe, number: int, steps: int
+) -> Iterator[Batch]:
+    """``steps`` batches of one epoch, made a few ahead; the same for the same seed and number."""
+    order = np.random.default_rng((recipe.seed, number)).permutation(len(examples))
+    waiting: deque[list[Future[Example]]] = deque()
+    for step in range(steps + BATCHES_AHEAD):
+        if step < steps:
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch].tolist()
+            seeds = ((recipe.seed, number, each) for each in chosen)
+            waiting.append(
+                [pool.submit(_example, examples, *pair) for pair in zip(chosen, seeds, strict=True)]
+            )
+        if step >= BATCHES_AHEAD:
+            yield batch_of([each.result() for each in waiting.popleft()])
+
+
+def _example(examples: Examples, number: int, seed: tuple[int, ...]) -> Example:
+    return examples.make(number, np.random.default_rng(seed))
+
+
+def batch_of(examples: Sequence[Example]) -> Batch:
+    """Pictures as the network wants them, and the labels at the resolution of each of its mattes."""
+    pictures = np.stack([rgb for rgb, _ in examples]).astype(np.float32)
+    pictures -= np.float32(encoder.MEAN)
+    pictures *= np.float32(1 / encoder.STD)
+    labels = np.stack([label for _, label in examples])[..., None]
+    targets: list[Float32Array] = [labels * np.float32(1 / 255)]
+    for _ in range(network.LEVELS - 1):
+        finer = targets[-1]
+        sums: Float32Array = (
+            finer[:, ::2, ::2] + finer[:, 1::2, ::2] + finer[:, ::2, 1::2] + finer[:, 1::2, 1::2]
+        )
+        targets.append(sums / np.float32(4))
+    return pictures, targets
+
+
+def plain_examples(photographs: Sequence[Photograph], side: int) -> list[Example]:
+    """The photographs as they are, stretched to the side."""
+    examples = Examples(photographs, side=side)
+    return [examples.plain(number) for number in range(len(examples))]
+
+
+def mean_iou(model: keras.Model, examples: Sequence[Example], batch: int) -> float:
+    """Of the network's answers at its own resolution, half opaque and more; NaN for no examples."""
+    found = []
+    for start in range(0, len(examples), batch):
+        part = examples[start : start + batch]
+        logits = keras.ops.convert_to_numpy(model(batch_of(part)[0], training=False)[0])[..., 0]
+        for answer, (_, label) in zip(logits > 0, part, strict=True):
+            wanted = label > 127
+            either = np.count_nonzero(answer | wanted)
+            found.append(np.count_nonzero(answer & wanted) / either if either else 1.0)
+    return float(np.mean(found)) if found else float("nan")
+
+
+def settle(model: keras.Model, made: Iterable[Batch]) -> None:
+    """Measures the normalisations anew, for the averaged weights."""
+    for pictures, _ in made:
+        model(pictures, training=True)
