@@ -53,7 +53,7 @@ def run_npm(folder: Path, *options: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in INPUTS:
         shutil.copyfile(ROOT / name, folder / name)
-    # The system's authorities too, as Python and its packages' installers have them: companies often have one of their own.
+    # The system's authorities too, as pip has them: companies often have one of their own.
     command = [str(node / "bin" / "node"), "--use-system-ca"]
     command.append(str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
     with tempfile.TemporaryDirectory() as cache:
