@@ -121,7 +121,7 @@ test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium
 	@$(BIN)/pytest -q -m browser tests/browser
 
 .PHONY: test-cluster
-test-cluster: setup  ## run the tests on a real Kubernetes cluster (docs: CONTRIBUTING.md)
+test-cluster: setup $(BROWSER_READY)  ## run the tests on a real Kubernetes cluster (docs: CONTRIBUTING.md)
 	@$(BIN)/pytest -q -m cluster tests/cluster
 
 .PHONY: picture

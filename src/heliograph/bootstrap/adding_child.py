@@ -15,7 +15,7 @@ from heliograph.adapters import engines
 from heliograph.adapters.models.findings import Findings, FoundOutput, Outcome, Trial
 from heliograph.adapters.models.manifest import read_package
 from heliograph.adapters.models.preprocessing import by_family
-from heliograph.bootstrap.confinement import GIGABYTE, confine, report
+from heliograph.bootstrap.confinement import GIGABYTE, Limits, confine, report
 from heliograph.core import errors
 from heliograph.core.models import Layout, Task
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader, PictureLimits
@@ -33,14 +33,25 @@ def main() -> None:
     try:
         outcome = ACTIONS[request["action"]](request)
     except errors.HeliographError as error:
-        outcome = Outcome(problem=error.message[:4_000])
+        outcome = Outcome(problem=_want_of_memory(limits) if _lacked_memory(error) else error.message[:4_000])
     except MemoryError:
-        outcome = Outcome(
-            problem=f"The model needs more than {limits.memory_bytes / GIGABYTE:.1f} GB of memory."
-        )
+        outcome = Outcome(problem=_want_of_memory(limits))
     except Exception as error:  # whatever a strange file makes a library raise
         outcome = Outcome(problem=f"The file cannot be read: {errors.excerpt(error) or type(error).__name__}")
     report(outcome.model_dump_json().encode())
+
+
+def _want_of_memory(limits: Limits) -> str:
+    return f"The model needs more than {limits.memory_bytes / GIGABYTE:.1f} GB of memory."
+
+
+def _lacked_memory(error: BaseException | None) -> bool:
+    """Whether that is what is behind an error; runtimes have no class of their own for it."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+            return True
+        error = error.__cause__
+    return False
 
 
 def look(request: Mapping[str, Any]) -> Outcome:

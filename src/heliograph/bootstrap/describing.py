@@ -9,6 +9,7 @@ from typing import Protocol
 
 from heliograph.adapters.models.catalogue import Catalogue, shipped_folder
 from heliograph.adapters.models.findings import Findings, FoundOutput
+from heliograph.adapters.models.manifest import SIDE_PIXELS
 from heliograph.adapters.models.preprocessing import PRESETS, Colours
 from heliograph.core import errors
 from heliograph.core.models import (
@@ -212,6 +213,12 @@ def _layout(findings: Findings, wishes: Wishes, ask: Ask) -> tuple[Layout, int]:
 
 def _size(findings: Findings, wishes: Wishes) -> tuple[int, int]:
     found = (findings.width, findings.height)
+    if any(
+        length is not None and not 1 <= length <= SIDE_PIXELS for length in (*found, *(wishes.size or ()))
+    ):
+        raise errors.ModelInvalid(
+            f"The model takes {found[0]} × {found[1]} pixels; at most {SIDE_PIXELS:,} a side can be served."
+        )
     if wishes.size is None:
         if found[0] is None or found[1] is None:
             raise errors.ModelInvalid(
