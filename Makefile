@@ -17,6 +17,7 @@ TRAIN_VENV ?= .venv-train
 TRAIN_READY := $(TRAIN_VENV)/.train-ready
 TRAIN_TEST_READY := $(TRAIN_VENV)/.train-test-ready
 TRAIN_PYTHON := PYTHONPATH=$(CURDIR)/src $(TRAIN_VENV)/bin/python
+TRAIN_TESTS_BESIDE := $(wildcard tests/training/test_keras_*.py) tests/training/test_notebooks.py tests/training/test_silhouette_training.py
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip install --disable-pip-version-check
 SOURCES := src tests benchmarks scripts notebooks charts/heliograph/files hatch_build.py
 SHELL_SCRIPTS := scripts/deploy scripts/cleanup scripts/explain scripts/publish scripts/kubernetes.sh scripts/image.sh scripts/newcomer.sh .ci/run
@@ -178,8 +179,10 @@ train-characters: $(TRAIN_READY)  ## train the KMNIST model again (DATA=folder o
 	@$(TRAIN_PYTHON) -m heliograph.training.characters --data "$(DATA)" --out "$(OUT)"
 
 .PHONY: test-training
-test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras
-	@$(TRAIN_PYTHON) -m pytest -q tests/training
+test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras, one half beside the other
+	@$(TRAIN_PYTHON) -m pytest -q $(TRAIN_TESTS_BESIDE) >$(TRAIN_VENV)/tests.log 2>&1 & beside=$$!; \
+	$(TRAIN_PYTHON) -m pytest -q tests/training $(TRAIN_TESTS_BESIDE:%=--ignore=%); failed=$$?; \
+	wait $$beside || failed=$$?; cat $(TRAIN_VENV)/tests.log; exit $$failed
 
 .PHONY: clean
 clean:  ## remove what the targets made
