@@ -98,9 +98,10 @@ def test_a_pod_is_stopped_by_a_click_and_every_picture_is_answered(
         choose(page, "Cut-out" if weights else "Labels")
         files = [(f"{n}-{name}", data) for n in range(COUNT) for name, data in photos(samples, *NAMES)]
         drop(page, files[:COUNT])
-        busy = other.locator(".tile.busy")
-        expect(busy).not_to_have_count(0)
-        victim = busy.first.locator(".tile-name").inner_text()
+        expect(page.locator(".card.asking")).not_to_have_count(0)
+        at_work = other.locator(".tile.busy, .tile.ready")
+        expect(at_work).not_to_have_count(0)
+        victim = at_work.first.locator(".tile-name").inner_text()
         other.get_by_role("button", name=f"Stop {victim}").click()
         other.get_by_role("button", name="Stop it").click()
         expect(other.locator(".tile.stopping, .tile.gone").filter(has_text=victim)).to_have_count(1)
