@@ -17,11 +17,12 @@ from heliograph.adapters import engines, machine
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.adapters.logs import set_up_logs
 from heliograph.adapters.models.store import FolderStore
+from heliograph.bootstrap.key_file import KeyFile
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.core.pictures import PictureLimits
 from heliograph.core.ports import EngineOptions
-from heliograph.serving.access import KeyRing, parse_keys
+from heliograph.serving.access import KeyRing
 from heliograph.serving.direct import DirectModel
 from heliograph.serving.following import StoreFollower
 from heliograph.serving.model_table import ModelTable
@@ -132,7 +133,7 @@ def _default_models(
 
 
 def read_keys(settings: Settings) -> KeyRing:
-    """The API keys in use.
+    """The API keys in use; those of a file as they change.
 
     Raises:
         SettingsInvalid: the key file cannot be read, or the process would be open to the network.
@@ -141,13 +142,8 @@ def read_keys(settings: Settings) -> KeyRing:
         return KeyRing()
     keys = KeyRing()
     if settings.api_keys_file is not None:
-        try:
-            text = settings.api_keys_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.SettingsInvalid(
-                f"HELIOGRAPH_API_KEYS_FILE: cannot read {settings.api_keys_file}: {errors.excerpt(error)}"
-            ) from None
-        keys = KeyRing(parse_keys(text, origin=str(settings.api_keys_file)))
+        file = KeyFile(settings.api_keys_file)
+        keys = KeyRing(file.read(), renewed=file.renewed)
         if not keys:
             raise errors.SettingsInvalid(
                 f"HELIOGRAPH_API_KEYS_FILE: there is no key in {settings.api_keys_file}; "

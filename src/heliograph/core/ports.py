@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from heliograph.core.jobs import QueueCounts
-from heliograph.core.models import InputSpec, ModelSpec, VariantSpec
+from heliograph.core.models import Edges, InputSpec, ModelSpec, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.predictions import CutoutOptions, Timings
 from heliograph.core.workers import WorkerInfo
@@ -116,13 +116,16 @@ class Imaging(Protocol):
     def prepare(self, picture: Picture, spec: InputSpec) -> Float32Array:
         """The tensor for one picture, of ``spec.shape``. Transparent pixels count as white."""
 
-    def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
+    def cut_out(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, *, edges: Edges
+    ) -> bytes:
         """The encoded answer of a background removal, of the picture's own size.
 
         Args:
             picture: decoded at full size.
             matte: (height, width) of any size, 0 background to 1 subject.
             options: what is wanted.
+            edges: how the matte comes to the picture's size.
 
         Raises:
             PictureError: the background picture cannot be read.

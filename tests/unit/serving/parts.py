@@ -11,7 +11,7 @@ import numpy as np
 
 from heliograph.core import errors
 from heliograph.core.jobs import QueueCounts
-from heliograph.core.models import InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
+from heliograph.core.models import Edges, InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.ports import ModelFile, ModelStatus, Progress
 from heliograph.core.predictions import CutoutOptions, Timings
@@ -68,7 +68,9 @@ class NumberImaging:
         self._on_step("prepare")
         return np.full(spec.shape, picture.rgb[0, 0, 0] / 12, dtype=np.float32)
 
-    def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
+    def cut_out(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, *, edges: Edges
+    ) -> bytes:
         self._on_step("cut_out")
         return bytes(picture.rgb[0, 0])
 

@@ -13,6 +13,7 @@ from heliograph.core.models import (
     NAME_PATTERN,
     Accuracy,
     Channels,
+    Edges,
     Fit,
     InputSpec,
     Interpolation,
@@ -129,7 +130,14 @@ def _output(table: Table, task: Task) -> OutputSpec:
     stretch = table.flag("stretch", default=False)
     if stretch and meaning is not Meaning.MATTE:
         table.fail("stretch", "is only for a matte")
-    spec = OutputSpec(meaning=meaning, name=table.text("name") if "name" in table else None, stretch=stretch)
+    if "edges" in table and meaning is not Meaning.MATTE:
+        table.fail("edges", "is only for a matte")
+    spec = OutputSpec(
+        meaning=meaning,
+        name=table.text("name") if "name" in table else None,
+        stretch=stretch,
+        edges=table.choice("edges", Edges, Edges.PLAIN),
+    )
     table.finish()
     return spec
 

@@ -98,7 +98,7 @@ def fine_tune(
         run.save(
             done,
             lambda folder: network.upper.save_weights(folder / CHECKPOINT),
-            **({"every_seconds": 0.0} if done == recipe.epochs else {}),
+            every_seconds=0.0 if done == recipe.epochs else None,
         )
 
 
