@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from heliograph.serving.following import LOOK_SECONDS
-from integration.tiny_models import colour_picture, write_models
+from integration.tiny_models import colour_picture, put, write_models
 from service import Service, start_service, wait_for
 
 SOON_SECONDS = 60.0
@@ -41,13 +41,6 @@ def running(store: Path) -> Iterator[Service]:
         model_dir=store, models="colours,*", threads=1, patience=60, request_timeout_seconds=200
     ) as service:
         yield service
-
-
-def put(package: Path, store: Path) -> None:
-    """A package in the store, whole, as `models add` does it."""
-    part = store / f".adding-{package.name}"
-    shutil.copytree(package, part)
-    part.rename(store / package.name)
 
 
 def ask(service: Service, model: str, *, count: int = 1) -> httpx2.Response:

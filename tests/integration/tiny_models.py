@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,13 @@ def write_models(folder: Path) -> Path:
     _write(folder, "absent", _classifier(layers=0), CLASSIFIER)
     (folder / "absent" / "tiny.onnx").unlink()
     return folder
+
+
+def put(package: Path, store: Path) -> None:
+    """A package in the store, whole, as `models add` does it."""
+    part = store / f".adding-{package.name}"
+    shutil.copytree(package, part)
+    part.rename(store / package.name)
 
 
 def _classifier(*, layers: int) -> onnx.ModelProto:
