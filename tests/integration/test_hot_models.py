@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from integration.tiny_models import colour_picture, put, write_models
 from service import Service, start_service, wait_for
 
 SOON_SECONDS = 60.0
-"""How long it may take on a machine that is busy; `test_it_is_noticed_within_two_seconds` has the promise."""
+"""How long it may take on a machine that is busy; `test_it_comes_and_leaves_within_two_seconds` has the promise."""
+ROUNDS = 4
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -166,6 +167,19 @@ def test_without_a_star_the_store_is_left_alone(store: Path, all_models: Path) -
         assert names(service) == ["colours"]
 
 
-def test_it_is_noticed_within_two_seconds() -> None:
-    """Two looks for what leaves, one for what comes; loading is a model's own time."""
-    assert 2 * LOOK_SECONDS <= 1.0
+def test_it_comes_and_leaves_within_two_seconds(running: Service, store: Path, all_models: Path) -> None:
+    """In the best of some rounds, since others may keep the machine busy."""
+    comes, leaves = [], []
+    for _ in range(ROUNDS):
+        put(all_models / "brightness", store)
+        comes.append(seconds_until("it is there", lambda: "brightness" in names(running)))
+        shutil.rmtree(store / "brightness")
+        leaves.append(seconds_until("it is gone", lambda: "brightness" not in names(running)))
+    assert min(comes) < 2.0, comes
+    assert min(leaves) < 2.0, leaves
+
+
+def seconds_until(what: str, condition: Callable[[], bool]) -> float:
+    started = time.monotonic()
+    wait_for(what, condition, patience=SOON_SECONDS)
+    return time.monotonic() - started
