@@ -86,7 +86,7 @@ async def test_jobs_that_nobody_can_do_hold_up_no_other() -> None:
     bench, engine = Bench(), Engine(seconds=0.01)
     unknown = await bench.add(*(f"unknown{n}" for n in range(40)))
     running = Running(bench.consumer(engine))
-    await asyncio.sleep(30)  # each of them has been read, and is handed back again and again
+    await asyncio.sleep(100)  # by now each has been read, and is handed back again and again
     begun = bench.clock()
     for number in range(20):
         await bench.until_final(await bench.add(f"p{number}"))
