@@ -44,7 +44,7 @@ class Recipe:
     warm_up_steps: int = 100
     weight_decay: float = 0.01
     gradient_norm: float = 5.0
-    average: float = 0.998
+    average: float = 0.996
     """How much of the moving average of the weights each step keeps."""
     frozen_blocks: int = 0
     """So many of the encoder's blocks, and its stem, stay as ImageNet made them."""
