@@ -59,9 +59,9 @@ def build(side: int | None = None) -> keras.Model:
     return keras.Model(pictures, mattes[::-1], name="silhouette")
 
 
-def answering(model: keras.Model) -> keras.Model:
-    """The network with its answer alone: (n, SIDE_PIXELS, SIDE_PIXELS, 1) mattes from 0 to 1."""
-    fixed = build(SIDE_PIXELS)
+def answering(model: keras.Model, side: int) -> keras.Model:
+    """The network with its answer alone: (n, side, side, 1) mattes from 0 to 1."""
+    fixed = build(side)
     fixed.set_weights(model.get_weights())
     matte = keras.layers.Activation("sigmoid", name="matte")(fixed.outputs[0])
     return keras.Model(fixed.input, matte, name="silhouette")

@@ -43,13 +43,13 @@ def export(model: keras.Model, path: Path, *, probes: Float32Array) -> None:
     Args:
         model: of `network.build`, trained.
         path: the file, with weights in half precision that are computed with in single precision.
-        probes: (n, side, side, 3) pictures to prove it with.
+        probes: (n, side, side, 3) pictures to prove it with, of the side that the file is for.
 
     Raises:
         ExportFailed: the file answers something else than the network.
         ModelInvalid: the network has a layer that cannot be written.
     """
-    answering = network.answering(model)
+    answering = network.answering(model, probes.shape[1])
     data = exporting.halved(exporting.converted(answering, metadata={"licence": "Apache-2.0"}))
     (found,) = exporting.runner(data)(probes)
     wanted = answering.predict(probes, verbose=0).transpose(0, 3, 1, 2)
@@ -77,7 +77,7 @@ def write(
     values = {
         "mean": encoder.MEAN,
         "std": encoder.STD,
-        "side": network.SIDE_PIXELS,
+        "side": facts.sides[-1],
         "megabytes": f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
         "total": f"{sum(facts.sources.values()):,}",
         "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),
