@@ -6,7 +6,7 @@
 #                  Empty: what the service serves by default, as far as weights/ and the network have it
 #   PIP_INDEX_URL  another package index; every package is checked against its hash whatever it is
 #   NPM_CONFIG_REGISTRY  another npm registry, for the three packages of the web console; the same holds for them.
-#                  Where none is reached the image is made without the console
+#                  Where none is reached the image is made without the console, and the build says so
 #   VERSION        the version of the source; another one fails the build
 #   REVISION, CREATED   commit and date of a release, for the labels
 ARG BASE=python:3.11-slim-bookworm
@@ -55,6 +55,8 @@ COPY src src
 RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
     && venv/bin/pip --python /opt/heliograph/venv/bin/python install --quiet --no-compile --no-deps --no-index \
        --find-links dist --prefix /build/project "heliograph==${VERSION}" \
+    && { test -f project/lib/python3*/site-packages/heliograph/console/static/vendor/MANIFEST.json \
+       || echo "This image is without the web console: npm reached no registry. NPM_CONFIG_REGISTRY names another."; } \
     && /opt/heliograph/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash project/lib \
     && cp -R project/. /opt/heliograph/venv \
     && PYTHONPATH=src venv/bin/python scripts/sbom.py --python /opt/heliograph/venv/bin/python \

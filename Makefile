@@ -13,7 +13,12 @@ SERVE_READY := $(VENV)/.serve-ready
 DEV_READY := $(VENV)/.dev-ready
 BROWSER_READY := $(VENV)/.browser-ready
 KUBERNETES_READY := $(VENV)/.kubernetes-ready
-SOURCES := src tests benchmarks scripts charts/heliograph/files hatch_build.py
+TRAIN_VENV ?= .venv-train
+TRAIN_READY := $(TRAIN_VENV)/.train-ready
+TRAIN_TEST_READY := $(TRAIN_VENV)/.train-test-ready
+TRAIN_PYTHON := PYTHONPATH=$(CURDIR)/src $(TRAIN_VENV)/bin/python
+TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip install --disable-pip-version-check
+SOURCES := src tests benchmarks scripts notebooks charts/heliograph/files hatch_build.py
 SHELL_SCRIPTS := scripts/deploy scripts/cleanup scripts/explain scripts/publish scripts/kubernetes.sh scripts/image.sh scripts/newcomer.sh .ci/run
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/heliograph/__init__.py)
 IMAGE ?= heliograph:$(VERSION)
@@ -49,6 +54,20 @@ $(BROWSER_READY): requirements/browser.txt $(DEV_READY)
 $(KUBERNETES_READY): requirements/kubernetes-tools.txt scripts/kubernetes_tools.py | $(BIN)/python
 	@echo "==> helm and kubectl"
 	@$(BIN)/python scripts/kubernetes_tools.py $(BIN)
+	@touch $@
+
+$(TRAIN_VENV)/bin/python:
+	@echo "==> a virtual environment for training in $(TRAIN_VENV)"
+	@$(PYTHON) -m venv $(TRAIN_VENV)
+
+$(TRAIN_READY): requirements/train.txt | $(TRAIN_VENV)/bin/python
+	@echo "==> Keras, TensorFlow and what belongs to them (about 600 MB)"
+	@$(TRAIN_PIP) -q --require-hashes -r requirements/train.txt
+	@touch $@
+
+$(TRAIN_TEST_READY): requirements/train-test.txt $(TRAIN_READY)
+	@echo "==> test tools"
+	@$(TRAIN_PIP) -q --require-hashes -r requirements/train-test.txt
 	@touch $@
 
 .PHONY: setup
@@ -102,7 +121,7 @@ test-browser: $(BROWSER_READY)  ## run the tests of the page, in Chromium
 	@$(BIN)/pytest -q -m browser tests/browser
 
 .PHONY: test-cluster
-test-cluster: setup  ## run the tests on a real Kubernetes cluster (docs: CONTRIBUTING.md)
+test-cluster: setup $(BROWSER_READY)  ## run the tests on a real Kubernetes cluster (docs: CONTRIBUTING.md)
 	@$(BIN)/pytest -q -m cluster tests/cluster
 
 .PHONY: picture
@@ -148,13 +167,20 @@ requirements: $(DEV_READY)  ## compile the pinned requirement files again
 check-wheels: $(DEV_READY)  ## every runtime dependency has wheels for Linux x86-64 and aarch64 and macOS arm64
 	@$(BIN)/python scripts/check_wheels.py
 
+.PHONY: train
+train: $(TRAIN_READY)  ## train a classifier of your own pictures (DATA=folder of folders, NAME=model)
+	@test -n "$(DATA)" -a -n "$(NAME)" || { echo "Say what: make train DATA=folder NAME=model"; exit 1; }
+	@$(TRAIN_PYTHON) -m heliograph train --data "$(DATA)" --name "$(NAME)"
+
 .PHONY: train-characters
-train-characters:  ## train the KMNIST model again (DATA=folder of IDX or NPZ files, OUT=folder)
+train-characters: $(TRAIN_READY)  ## train the KMNIST model again (DATA=folder of IDX or NPZ files, OUT=folder)
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "Say where: make train-characters DATA=folder OUT=folder"; exit 1; }
-	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
-	@.venv-train/bin/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/train.txt
-	@PYTHONPATH=src .venv-train/bin/python -m heliograph.training.characters --data $(DATA) --out $(OUT)
+	@$(TRAIN_PYTHON) -m heliograph.training.characters --data "$(DATA)" --out "$(OUT)"
+
+.PHONY: test-training
+test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras
+	@$(TRAIN_PYTHON) -m pytest -q tests/training
 
 .PHONY: clean
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .venv-train .cache samples $(dir $(CONSOLE))
+	rm -rf $(VENV) $(TRAIN_VENV) .cache samples $(dir $(CONSOLE))

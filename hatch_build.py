@@ -53,7 +53,9 @@ def run_npm(folder: Path, *options: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in INPUTS:
         shutil.copyfile(ROOT / name, folder / name)
-    command = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    # The system's authorities too, as pip has them: companies often have one of their own.
+    command = [str(node / "bin" / "node"), "--use-system-ca"]
+    command.append(str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
     with tempfile.TemporaryDirectory() as cache:
         command += [
             "ci",

@@ -17,6 +17,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "dev.txt": (*SERVE, "--extra", "openvino", "--extra", "k8s", "--group", "dev"),
     "browser.txt": ("--group", "browser"),
     "train.txt": ("--extra", "train"),
+    "train-test.txt": ("--extra", "train", "--group", "train-test"),
     "image.txt": ("--extra", "k8s"),
     "image-build.txt": (*SERVE, "--group", "image"),
 }
@@ -25,7 +26,8 @@ FILES: dict[str, tuple[str, ...]] = {
 def compile_file(name: str, selection: tuple[str, ...]) -> None:
     """Writes one requirement file; what is pinned already stays unless ``--upgrade`` is given."""
     command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *QUIET, "pyproject.toml", *selection]
-    for tested in ("serve.txt", "dev.txt") if name.startswith("image") else ("serve.txt",):
+    pinned = {"image.txt": ("dev.txt",), "image-build.txt": ("dev.txt",), "train-test.txt": ("train.txt",)}
+    for tested in ("serve.txt", *pinned.get(name, ())):
         if name != tested:
             command += ["-c", str(without_hashes(FOLDER / tested))]
     subprocess.run([*command, *sys.argv[1:], "-o", str(FOLDER / name)], cwd=ROOT, check=True)

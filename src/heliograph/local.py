@@ -109,6 +109,7 @@ class Model:
         output: Literal["cutout", "mask"] = "cutout",
         file_format: Literal["png", "webp"] = "png",
         background: tuple[int, int, int] | bytes | None = None,
+        decontaminate: bool = True,
     ) -> Cutout:
         """The picture without its background; errors as `classify`.
 
@@ -118,9 +119,14 @@ class Model:
             file_format: of the file that comes back.
             background: what to put behind the subject instead of nothing: a colour (red, green, blue, from
                 0 to 255) or the bytes of a picture file.
+            decontaminate: whether partly transparent pixels get the subject's own colour instead of its mixture
+                with the old background.
         """
         options = CutoutOptions(
-            output=CutoutOutput(output), format=PictureFormat(file_format), background=_checked(background)
+            output=CutoutOutput(output),
+            format=PictureFormat(file_format),
+            background=_checked(background),
+            decontaminate=decontaminate,
         )
         source = self._read(picture)
         with self._lock:

@@ -113,9 +113,10 @@ class Settings(BaseSettings):
 
     # Models
     models: Names = Field(
-        ("efficientnet-lite0", "kmnist", "silhouette"),
+        ("efficientnet-lite0", "kmnist", "silhouette", "*"),
         min_length=1,
-        description="Models to serve, comma-separated, in the order in which they load.",
+        description="Models to serve, comma-separated, in the order in which they load. `*` stands for every package "
+        "in the store: one that is added or removed while the service runs comes or goes within two seconds.",
     )
     classification_model: str = Field(
         "efficientnet-lite0",

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from browser.pages import opened, playwright
+from browser.pages import chromium, opened
 from check_console import install_tools
 from service import Service, start_service
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-IN_CI = os.environ.get("CI") == "true"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium; outside CI people may do without."""
-    if playwright is None or CHROMIUM is None:
-        missing = "Playwright" if playwright is None else "Chromium"
-        (pytest.fail if IN_CI else pytest.skip)(f"{missing} is not installed")
-    playwright.expect.set_options(timeout=60_000)
-    with playwright.sync_playwright() as browsers:
-        chromium = browsers.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    """Chromium, for all tests."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -47,10 +36,7 @@ def fleet_service(
 ) -> Iterator[Service]:
     """``heliograph up`` with two workers and real models."""
     environment = {**model_settings, "XDG_DATA_HOME": str(tmp_path_factory.mktemp("data"))}
-    removes = "HELIOGRAPH_MODEL_MIRRORS" in model_settings
-    with start_service(
-        environment, command="up", patience=90, removes_backgrounds=removes, workers=2, drain_seconds=0
-    ) as running:
+    with start_service(environment, command="up", patience=90, workers=2, drain_seconds=0) as running:
         yield running
 
 

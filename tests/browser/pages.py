@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import base64
 import importlib
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 playwright = importlib.import_module("playwright.sync_api") if find_spec("playwright") else None
 expect: Any = playwright.expect if playwright else None
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+IN_CI = os.environ.get("CI") == "true"
+PATIENCE_SECONDS = 60
 WIDTHS = (1280, 360)
 SERIOUS = ("serious", "critical")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium; outside CI people may do without."""
+    if playwright is None or CHROMIUM is None:
+        missing = "Playwright" if playwright is None else "Chromium"
+        (pytest.fail if IN_CI else pytest.skip)(f"{missing} is not installed")
+    playwright.expect.set_options(timeout=1000 * PATIENCE_SECONDS)
+    with playwright.sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 class Watched:
@@ -50,6 +70,12 @@ def opened(browser: Browser, url: str, path: str = "", **options: Any) -> Iterat
     assert watched.wrong == []
 
 
+def sign_in(page: Page, key: str) -> None:
+    """Gives the page the key that it asks for."""
+    page.get_by_label("Key", exact=True).fill(key)
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+
+
 def drop(page: Page, files: Sequence[tuple[str, bytes]]) -> None:
     """Drops files as a person does."""
     contents = [[name, base64.b64encode(data).decode()] for name, data in files]
@@ -57,8 +83,7 @@ def drop(page: Page, files: Sequence[tuple[str, bytes]]) -> None:
         """(files) => {
             const transfer = new DataTransfer();
             for (const [name, text] of files) {
-                const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-                transfer.items.add(new File([bytes], name));
+                transfer.items.add(new File([Uint8Array.fromBase64(text)], name));
             }
             return transfer;
         }""",

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from browser.pages import Watched, choose, expect, expect_done
+from browser.pages import Watched, choose, expect, expect_done, sign_in
 from heliograph.serving.access import Scope, create_key
 from service import Service, start_service
 
@@ -111,11 +111,9 @@ def test_a_key_is_asked_for_once_and_is_not_kept_where_scripts_read(
     with start_service(model_settings, models="kmnist", api_keys_file=keys) as guarded:
         page = browser.new_page()
         page.goto(guarded.url)
-        page.get_by_label("Key", exact=True).fill("hg_wrong")
-        page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+        sign_in(page, "hg_wrong")
         expect(page.get_by_role("dialog")).to_contain_text("does not know this key")
-        page.get_by_label("Key", exact=True).fill(key)
-        page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+        sign_in(page, key)
         choose(page, "Character")
         page.set_input_files("#files", samples / "coffee.png")
         expect_done(page, 1)

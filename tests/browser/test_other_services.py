@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from browser.pages import choose, expect, expect_done, opened
+from browser.pages import choose, expect, expect_done, opened, sign_in
 from service import Service
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def test_a_session_is_begun_and_ended(browser: Browser, service: Service) -> Non
         expect(page.get_by_label("Key", exact=True)).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator(".connection")).not_to_have_text("Connection lost")
         page.get_by_role("button", name="Sign in").click()
-        page.get_by_label("Key", exact=True).fill("hg_secret")
-        page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+        sign_in(page, "hg_secret")
         expect(page.get_by_role("dialog")).to_have_count(0)
         assert sent == [{"key": "hg_secret"}]
         page.get_by_role("button", name="Sign out").click()

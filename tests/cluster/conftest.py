@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
+from browser.pages import chromium
 from checkout import ROOT, tracked
-from cluster.kubernetes import PROGRAM, Cluster, start_cluster
+from cluster.kubernetes import BUILD, PROGRAM, Cluster, start_cluster
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 IMAGE = "heliograph:cluster-test"
 MINUTES = 60
@@ -48,8 +53,15 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, on this machine."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is under version control, as a user has it, with weights to bake in where there are any."""
+    """A copy of what is under version control, as a user has it."""
     folder = tmp_path_factory.mktemp("checkout") / "heliograph"
     for file in tracked():
         target = folder / file.relative_to(ROOT)
@@ -59,21 +71,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights(checkout: Path, weights_folder: Path | None) -> bool:
-    """Whether the image holds a background remover; its weights come from the real data."""
-    if weights_folder is None:
-        return False
-    for file in weights_folder.glob("u2netp*.onnx"):
-        shutil.copy2(file, checkout / "weights")
-    return True
-
-
-@pytest.fixture(scope="session")
-def image(cluster: Cluster, checkout: Path, weights: bool) -> str:
+def image(cluster: Cluster, checkout: Path) -> str:
     """The image, built from the checkout and on every node."""
-    assert weights in (True, False)
     cluster.run(PROGRAM, "base", seconds=300)
-    cluster.run("docker", "build", "-t", IMAGE, ".", folder=checkout, seconds=900)
+    cluster.run(*BUILD, "-t", IMAGE, ".", folder=checkout, seconds=900)
     cluster.load_image(IMAGE)
     return IMAGE
 

@@ -26,6 +26,8 @@ VARIABLE = "HELIOGRAPH_TEST_CLUSTER"
 # Settings of the person who runs the tests do not count; taken at import, before a fixture takes them away.
 PROGRAM = Path(os.environ.get(VARIABLE) or ROOT.parent / "shared" / "cluster" / "cluster").resolve()
 ENVIRONMENT = {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+# With the package mirrors of whoever runs the tests, where there are any.
+BUILD = ("docker", "build", "--build-arg", "PIP_INDEX_URL", "--build-arg", "NPM_CONFIG_REGISTRY")
 POLL_SECONDS = 0.5
 
 Json = Any  # what kubectl prints as JSON: its shape is Kubernetes' own

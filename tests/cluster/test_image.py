@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.kubernetes import BUILD, Cluster
 from heliograph import __version__
+from heliograph.console import STATIC_FOLDER
 
 RESTRICTED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 SBOM = "/usr/share/sbom/heliograph.cdx.json"
@@ -82,6 +86,29 @@ def test_the_bill_of_materials_lists_the_models_that_are_there(image: str, sbom:
 def test_what_only_the_build_needs_is_not_there(image: str) -> None:
     code = "import importlib.util as u\nprint([n for n in ('pip', 'onnx', 'hatchling', 'cyclonedx') if u.find_spec(n)])"
     assert python(image, code).strip() == "[]"
+
+
+def test_the_console_is_the_one_of_this_checkout(image: str) -> None:
+    code = (
+        "import hashlib, json\nfrom heliograph.console import STATIC_FOLDER as f\n"
+        "print(json.dumps({p.relative_to(f).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()"
+        " for p in f.rglob('*') if p.is_file()}))"
+    )
+    expected = {path.relative_to(STATIC_FOLDER).as_posix(): path for path in STATIC_FOLDER.rglob("*.*")}
+    assert "vendor/MANIFEST.json" in expected, "npm must reach a registry: make console"
+    assert json.loads(python(image, code)) == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in expected.items()
+        if not name.endswith(".d.ts")
+    }
+
+
+def test_where_npm_reaches_nothing_the_image_is_made_without_the_console_and_says_so(
+    cluster: Cluster, image: str, checkout: Path
+) -> None:
+    nowhere = ("--build-arg", "NPM_CONFIG_REGISTRY=http://127.0.0.1:1")
+    built = cluster.run(*BUILD, *nowhere, "--target", "project", ".", folder=checkout, seconds=300)
+    assert "without the web console" in built.stdout + built.stderr, image
 
 
 def test_without_keys_it_refuses_and_says_what_helps(image: str) -> None:

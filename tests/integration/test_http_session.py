@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -125,6 +126,20 @@ async def test_another_gateway_takes_it_until_the_key_is_gone(
     later = KeyRing([STORED_USER], lambda: time.time() + SESSION_SECONDS + 1)
     async with client_at(app, "http://localhost", keys=later) as client:
         check_problem(await client.get("/v1/models", headers=cookie.sent), 401, "key-invalid")
+
+
+async def test_a_key_that_leaves_the_file_is_refused_without_a_restart(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{STORED_USER.line()}\n{STORED_OPERATOR.line()}\n")
+    async with application(folder, api_keys_file=file) as running:
+        cookie = await signed_in(running.client)
+        file.write_text(STORED_OPERATOR.line())
+        until = time.monotonic() + 10
+        while (answer := await running.client.get("/v1/session", headers=cookie.sent)).status_code == 200:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.1)
+        check_problem(answer, 401, "key-invalid")
+        await signed_in(running.client, OPERATOR)
 
 
 async def test_who_has_nothing_is_told_so(app: Application) -> None:

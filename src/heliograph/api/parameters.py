@@ -63,8 +63,14 @@ BACKGROUND = Parameter(
     "to put there goes into the form field `background_image`.",
     schema={"type": "string", "example": "#ffffff"},
 )
+DECONTAMINATE = Parameter(
+    name="decontaminate",
+    description="Whether partly transparent pixels get the subject's own colour instead of its mixture with the old "
+    "background. Masks have no colours.",
+    schema={"type": "boolean", "default": CutoutOptions().decontaminate},
+)
 CLASSIFY = (MODEL, TOP)
-REMOVE_BACKGROUND = (MODEL, OUTPUT, FORMAT, BACKGROUND)
+REMOVE_BACKGROUND = (MODEL, OUTPUT, FORMAT, BACKGROUND, DECONTAMINATE)
 JOB_MODEL = Parameter(
     name="model",
     description="Model to ask; the one for classification without it.",
@@ -125,10 +131,10 @@ KEY = Parameter(
 )
 PREDICT: dict[Task, tuple[Parameter, ...]] = {
     Task.CLASSIFICATION: (TOP,),
-    Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND),
+    Task.BACKGROUND_REMOVAL: (OUTPUT, FORMAT, BACKGROUND, DECONTAMINATE),
 }
 SUBMIT: dict[Task, tuple[Parameter, ...]] = {task: (JOB_MODEL, *own) for task, own in PREDICT.items()}
-JOBS = (JOB_MODEL, TOP, OUTPUT, FORMAT, BACKGROUND)
+JOBS = (JOB_MODEL, TOP, OUTPUT, FORMAT, BACKGROUND, DECONTAMINATE)
 
 
 def check_known(upload: Upload, known: Collection[Parameter]) -> None:
@@ -215,6 +221,9 @@ def read_cutout_options(upload: Upload) -> CutoutOptions:
         output=_read_choice(upload.parameters, OUTPUT.name, CutoutOutput.CUTOUT),
         format=_read_choice(upload.parameters, FORMAT.name, PictureFormat.PNG),
         background=background,
+        decontaminate=_read_flag(
+            upload.parameters, DECONTAMINATE.name, default=CutoutOptions().decontaminate
+        ),
     )
 
 
@@ -228,6 +237,13 @@ def _read_choice(parameters: Mapping[str, str], name: str, default: Choice) -> C
     except ValueError:
         allowed = ", ".join(f"`{choice.value}`" for choice in choices)
         raise errors.ParameterInvalid(f"`{name}` must be one of {allowed}.") from None
+
+
+def _read_flag(parameters: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = parameters.get(name, str(default)).lower()
+    if text not in ("true", "false"):
+        raise errors.ParameterInvalid(f"`{name}` must be `true` or `false`.")
+    return text == "true"
 
 
 def _read_colour(text: str) -> tuple[int, int, int]:

@@ -17,7 +17,9 @@ from heliograph.bootstrap.parts import (
     clock,
     count_threads,
     default_models,
+    follow_store,
     run_until_stopped,
+    served_names,
 )
 from heliograph.bootstrap.queues import Queue, server_queue
 from heliograph.bootstrap.sockets import open_doors
@@ -56,8 +58,10 @@ def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
 async def gateway(settings: Settings, keys: KeyRing, queue: Queue) -> AsyncIterator[Services]:
     """What handlers need, with all that goes on beside them."""
     store = build_store(settings)
+    served = served_names(settings, store)
     models = RemoteModels(
-        [ServedModel(name, store.spec(name)) for name in settings.models], default_models(settings, store)
+        [ServedModel(name, store.spec(name)) for name in served.names],
+        default_models(settings, store, served.names),
     )
     metrics, imaging = PrometheusMetrics(), build_codec(settings)
     view = QueueView(queue.desk, metrics, models.observe)
@@ -83,6 +87,8 @@ async def gateway(settings: Settings, keys: KeyRing, queue: Queue) -> AsyncItera
             durable=queue.is_durable,
         )
         beside = [view.watch(), replies.listen(), expire(queue.desk)]
+        if served.follows:
+            beside.append(follow_store(store, models, served))
         if queue.sweep is not None:
             beside.append(sweep(queue.sweep))
         await stack.enter_async_context(background(*beside))

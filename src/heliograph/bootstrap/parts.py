@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from heliograph.adapters import engines, machine
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.adapters.logs import set_up_logs
 from heliograph.adapters.models.store import FolderStore
+from heliograph.bootstrap.key_file import KeyFile
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.core.pictures import PictureLimits
 from heliograph.core.ports import EngineOptions
-from heliograph.serving.access import KeyRing, parse_keys
+from heliograph.serving.access import KeyRing
 from heliograph.serving.direct import DirectModel
+from heliograph.serving.following import StoreFollower
+from heliograph.serving.model_table import ModelTable
 from heliograph.settings import Auth, LogFormat, Settings
+
+log = logging.getLogger("heliograph.models")
 
 clock = time.monotonic
 
@@ -52,19 +59,61 @@ def count_threads(settings: Settings) -> int:
     return settings.threads or machine.available_threads()
 
 
-def default_models(settings: Settings, store: FolderStore) -> dict[Task, str]:
+ALL_IN_STORE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedNames:
+    """What a process serves: names in the order in which they load, those that the settings name, and the store.
+
+    ``own`` is what was in the store; ``follows`` whether what comes later is served too.
+    """
+
+    names: tuple[str, ...]
+    named: frozenset[str]
+    own: Mapping[str, str]
+    follows: bool
+
+
+def served_names(settings: Settings, store: FolderStore) -> ServedNames:
+    """What the settings serve, with the packages in the store in the place of `ALL_IN_STORE`."""
+    named = tuple(name for name in settings.models if name != ALL_IN_STORE)
+    follows = ALL_IN_STORE in settings.models
+    own = store.own() if follows else {}
+    more = tuple(name for name in own if name not in named and _is_readable(store, name))
+    return ServedNames(names=named + more, named=frozenset(named), own=own, follows=follows)
+
+
+def _is_readable(store: FolderStore, name: str) -> bool:
+    try:
+        store.spec(name)
+    except errors.ModelError as error:
+        log.warning("model package left out: %s", error.message)
+        return False
+    return True
+
+
+async def follow_store(store: FolderStore, table: ModelTable, served: ServedNames) -> None:
+    """Serves what comes into the store and no more what leaves it, until it is cancelled."""
+    follower = StoreFollower(store, table, known=served.own, named=served.named)
+    await follower.follow(lambda: table.settled)
+
+
+def default_models(settings: Settings, store: FolderStore, names: Sequence[str]) -> dict[Task, str]:
     """The model that each task's simple route asks: the setting's, or the first one served that does the task.
 
     Raises:
         SettingsInvalid: the setting names a model that is not served, or does something else.
         ModelUnknown: a model in the settings is not known.
     """
-    return dict(_default_models(settings, store))
+    return dict(_default_models(settings, store, names))
 
 
-def _default_models(settings: Settings, store: FolderStore) -> Iterator[tuple[Task, str]]:
+def _default_models(
+    settings: Settings, store: FolderStore, names: Sequence[str]
+) -> Iterator[tuple[Task, str]]:
     wanted = {Task.CLASSIFICATION: "classification_model", Task.BACKGROUND_REMOVAL: "background_model"}
-    tasks = {name: store.spec(name).task for name in settings.models}
+    tasks = {name: store.spec(name).task for name in names}
     for task, setting in wanted.items():
         name = getattr(settings, setting)
         if name in tasks:
@@ -84,7 +133,7 @@ def _default_models(settings: Settings, store: FolderStore) -> Iterator[tuple[Ta
 
 
 def read_keys(settings: Settings) -> KeyRing:
-    """The API keys in use.
+    """The API keys in use; those of a file as they change.
 
     Raises:
         SettingsInvalid: the key file cannot be read, or the process would be open to the network.
@@ -93,13 +142,8 @@ def read_keys(settings: Settings) -> KeyRing:
         return KeyRing()
     keys = KeyRing()
     if settings.api_keys_file is not None:
-        try:
-            text = settings.api_keys_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.SettingsInvalid(
-                f"HELIOGRAPH_API_KEYS_FILE: cannot read {settings.api_keys_file}: {errors.excerpt(error)}"
-            ) from None
-        keys = KeyRing(parse_keys(text, origin=str(settings.api_keys_file)))
+        file = KeyFile(settings.api_keys_file)
+        keys = KeyRing(file.read(), renewed=file.renewed)
         if not keys:
             raise errors.SettingsInvalid(
                 f"HELIOGRAPH_API_KEYS_FILE: there is no key in {settings.api_keys_file}; "

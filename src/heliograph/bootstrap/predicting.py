@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from heliograph.adapters import engines
 from heliograph.adapters.metrics.prometheus import PrometheusMetrics
-from heliograph.bootstrap.parts import build_codec, build_store, clock, count_threads, default_models
+from heliograph.bootstrap.parts import (
+    background,
+    build_codec,
+    build_store,
+    clock,
+    count_threads,
+    default_models,
+    follow_store,
+    served_names,
+)
 from heliograph.core.ports import Metrics
 from heliograph.serving.admission import PixelBudget
 from heliograph.serving.pipeline import Workshop
@@ -53,21 +62,25 @@ async def predicting(settings: Settings) -> AsyncIterator[Predicting]:
             metrics=PrometheusMetrics(),
         )
         store = build_store(settings)
+        served = served_names(settings, store)
         models = ServedModels(
             store=store,
             load=engines.loader(settings.engine),
             rules=ServingRules(
-                models=settings.models,
-                defaults=default_models(settings, store),
+                models=served.names,
+                defaults=default_models(settings, store, served.names),
                 streams=threads,
                 max_batch=settings.max_batch,
                 max_wait_seconds=settings.max_wait_seconds,
+                retire_seconds=settings.request_timeout_seconds,
             ),
             workshop=workshop,
             loading=loading,
         )
         models.start()
+        beside = [follow_store(store, models, served)] if served.follows else []
         try:
-            yield Predicting(models=models, workshop=workshop, streams=threads)
+            async with background(*beside):
+                yield Predicting(models=models, workshop=workshop, streams=threads)
         finally:
             await models.close(deadline=clock() + settings.request_timeout_seconds)

@@ -25,7 +25,7 @@ from heliograph.adapters.fleet.processes import ProcessFleet
 from heliograph.adapters.fleet.valkey import EmbeddedValkey, find_program, memory_limit
 from heliograph.adapters.logs import PlainFormatter
 from heliograph.adapters.queue.redis_server import RedisServer
-from heliograph.bootstrap.parts import background, build_store, clock, default_models, read_keys
+from heliograph.bootstrap.parts import background, build_store, clock, default_models, read_keys, served_names
 from heliograph.bootstrap.queues import Queue, server_queue
 from heliograph.bootstrap.up_children import (
     gateway_command,
@@ -114,7 +114,8 @@ class Up:
     async def _work(self, children: Children, private: Path) -> None:
         """Keeps all running until it is cancelled; what was begun last is stopped first."""
         keys = read_keys(self.settings)
-        default_models(self.settings, build_store(self.settings))
+        store = build_store(self.settings)
+        default_models(self.settings, store, served_names(self.settings, store).names)
         async with AsyncExitStack() as stack:
             settings, kept_in = await self._with_server(children, private, stack)
             settings, address = await with_port(settings)

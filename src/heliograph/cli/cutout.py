@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -33,6 +34,12 @@ def cutout(
         str | None,
         typer.Option(metavar="COLOUR|PICTURE", help="What to put behind: '#rrggbb' or a picture file."),
     ] = None,
+    decontaminate: Annotated[
+        bool,
+        typer.Option(
+            help="Give partly transparent pixels the subject's own colour, not the old background's."
+        ),
+    ] = True,
     server: options.Server = None,
     key: options.Key = None,
     as_json: options.AsJson = False,
@@ -51,7 +58,10 @@ def cutout(
 
     with clear_failures():
         settings = read_settings()
-        wanted = _options(file_format, mask, background, most=settings.max_picture_bytes)
+        wanted = replace(
+            _options(file_format, mask, background, most=settings.max_picture_bytes),
+            decontaminate=decontaminate,
+        )
         sources = find_pictures(pictures)
         make_folder(folder)
         targets = name_files(sources, folder, suffix=f".{file_format}")

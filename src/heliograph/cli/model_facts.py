@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heliograph.bootstrap.parts import build_store
-from heliograph.cli.output import printable, size_text
+from heliograph.cli.output import columns, printable, size_text
 from heliograph.core.models import ModelSpec
 from heliograph.core.ports import ModelStatus
 from heliograph.settings import read_settings
@@ -25,7 +25,7 @@ def show_list(*, as_json: bool) -> None:
         for status in found
         for spec in [status.spec]
     ]
-    for line in _columns(rows):
+    for line in columns(rows):
         print(line)
 
 
@@ -34,7 +34,7 @@ def show_one(reference: str) -> None:
     store = build_store(read_settings())
     spec = store.spec(reference)
     present = next((status.present for status in store.list() if status.spec.name == spec.name), ())
-    for line in _columns(_rows(spec, present)):
+    for line in columns(_rows(spec, present)):
         print(line)
     if spec.card:
         print()
@@ -88,13 +88,3 @@ def _rows(spec: ModelSpec, present: Sequence[str]) -> list[tuple[str, ...]]:
         where = "here" if variant.precision in present else "not here"
         rows.append(("weights", f"{variant.precision}, {size_text(variant.size_bytes)}, {where}"))
     return [*rows]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with the cells of a column below each other."""
-    clean = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*clean, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in clean
-    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from heliograph.bootstrap.parts import build_store
+from heliograph.bootstrap.parts import ALL_IN_STORE, build_store
 from heliograph.cli.output import printable, size_text, terminal_progress
 from heliograph.core import errors
 from heliograph.core.ports import ModelFile, ModelStore
@@ -36,7 +36,7 @@ def pull_default() -> None:
     """Fetches what the settings serve and says a line about each; the service runs without the rest."""
     settings = read_settings()
     store = build_store(settings)
-    for reference in settings.models:
+    for reference in (name for name in settings.models if name != ALL_IN_STORE):
         try:
             line = _ready(reference, _pull(store, reference))
         except errors.HeliographError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,16 @@ MEGABYTE = 1_000_000
 def printable(text: str) -> str:
     """``text`` in which control characters are blanks, so that a file name cannot steer the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the cells of a column below each other."""
+    clean = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*clean, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in clean
+    ]
 
 
 def size_text(size: int) -> str:

@@ -72,6 +72,8 @@ class RemoteServer:
     def cut_out(self, data: bytes, options: CutoutOptions) -> bytes:
         """The picture file without its background."""
         parameters = {"output": options.output.value, "format": options.format.value}
+        if options.decontaminate != CutoutOptions().decontaminate:  # older servers do not know it
+            parameters["decontaminate"] = str(options.decontaminate).lower()
         files = {"image": data}
         if isinstance(options.background, bytes):
             files["background_image"] = options.background

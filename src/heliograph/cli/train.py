@@ -82,3 +82,6 @@ def _show(made: Made, name: str) -> None:
     if made.curves:
         print(printable(f"curves: {made.curves}"))
     print(printable(f"model: {made.package}"))
+    print(
+        f"`heliograph serve` answers at /v1/models/{name}/predict; one that runs already has it within two seconds."
+    )

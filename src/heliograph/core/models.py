@@ -78,6 +78,15 @@ class Meaning(StrEnum):
     """An alpha matte from 0 to 1."""
 
 
+class Edges(StrEnum):
+    """How a matte comes to the size of its picture."""
+
+    PLAIN = "plain"
+    """It is scaled."""
+    GUIDED = "guided"
+    """Its edges go where the picture has some."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
     """How a picture becomes the tensor that the network wants.
@@ -117,12 +126,13 @@ class OutputSpec:
     """Which output of the graph is meant and what it says.
 
     ``name`` None is the graph's first output. ``stretch`` maps the smallest and largest
-    value of a matte to 0 and 1 (a constant one is left alone).
+    value of a matte to 0 and 1 (a constant one is left alone), ``edges`` is how it comes to the picture's size.
     """
 
     meaning: Meaning
     name: str | None = None
     stretch: bool = False
+    edges: Edges = Edges.PLAIN
 
 
 class SourceKind(StrEnum):

@@ -5,14 +5,14 @@ Each port has one folder in ``adapters`` and one contract suite in ``tests/contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from heliograph.core.jobs import QueueCounts
-from heliograph.core.models import InputSpec, ModelSpec, VariantSpec
+from heliograph.core.models import Edges, InputSpec, ModelSpec, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.predictions import CutoutOptions, Timings
 from heliograph.core.workers import WorkerInfo
@@ -116,13 +116,16 @@ class Imaging(Protocol):
     def prepare(self, picture: Picture, spec: InputSpec) -> Float32Array:
         """The tensor for one picture, of ``spec.shape``. Transparent pixels count as white."""
 
-    def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
+    def cut_out(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, *, edges: Edges
+    ) -> bytes:
         """The encoded answer of a background removal, of the picture's own size.
 
         Args:
             picture: decoded at full size.
             matte: (height, width) of any size, 0 background to 1 subject.
             options: what is wanted.
+            edges: how the matte comes to the picture's size.
 
         Raises:
             PictureError: the background picture cannot be read.
@@ -149,6 +152,9 @@ class ModelStore(Protocol):
 
     def list(self) -> Sequence[ModelStatus]:
         """Every model that is known, by name."""
+
+    def own(self) -> Mapping[str, str]:
+        """The packages that live in the store itself, by name, each with a mark that is another one once it changes."""
 
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` (model, or model-precision) names.
@@ -203,6 +209,9 @@ class Metrics(Protocol):
 
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         """A model became ready."""
+
+    def model_left(self, model: str, version: str, precision: str, engine: str) -> None:
+        """A model that was ready is not served any more."""
 
     def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
         """The queue and its workers as they are now; None if the queue does not answer."""

@@ -88,12 +88,14 @@ class CutoutOutput(StrEnum):
 class CutoutOptions:
     """How a cut-out is wanted.
 
-    ``background`` is a colour (red, green, blue), the bytes of a picture file, or None.
+    ``background`` is a colour (red, green, blue), the bytes of a picture file, or None. ``decontaminate`` gives partly
+    transparent pixels the subject's own colour instead of its mixture with the old background; masks have no colours.
     """
 
     output: CutoutOutput = CutoutOutput.CUTOUT
     format: PictureFormat = PictureFormat.PNG
     background: tuple[int, int, int] | bytes | None = None
+    decontaminate: bool = True
 
 
 COLOUR_PATTERN = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII | re.IGNORECASE)

@@ -103,16 +103,35 @@ NOBODY = ApiKey("", frozenset(), "0" * 64)
 """Nothing is known that has this hash. A session of an unknown name is checked with it, which takes as long."""
 
 
-class KeyRing:
-    """The keys that are valid. An empty ring lets everybody do everything. ``clock`` tells seconds since the epoch."""
+RENEWED_SECONDS = 1.0
+"""After how long keys are looked at again."""
 
-    def __init__(self, keys: Iterable[ApiKey] = (), clock: Callable[[], float] = time.time) -> None:
-        self._keys = tuple(keys)
-        self._by_name = {key.name: key for key in self._keys}
+
+class KeyRing:
+    """The keys that are valid. A ring that begins empty lets everybody do everything.
+
+    Args:
+        keys: those to begin with.
+        clock: tells seconds since the epoch.
+        renewed: tells all keys if they have changed, else None; asked before a check, at most once a second. Where
+            none are left nobody is let in.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[ApiKey] = (),
+        clock: Callable[[], float] = time.time,
+        *,
+        renewed: Callable[[], Iterable[ApiKey] | None] = lambda: None,
+    ) -> None:
+        self._take(keys)
+        self._asks = bool(self._keys)
         self._clock = clock
+        self._renewed = renewed
+        self._looked_at = clock()
 
     def __bool__(self) -> bool:
-        return bool(self._keys)
+        return self._asks
 
     def check(self, presented: str | None, *scopes: Scope) -> Caller:
         """Who has the key that was presented, if it allows one of ``scopes``.
@@ -120,7 +139,7 @@ class KeyRing:
         Raises:
             KeyMissing, KeyInvalid, ScopeMissing: it does not.
         """
-        return self._allowed(self._find(presented), scopes) if self._keys else Caller()
+        return self._allowed(self._find(presented), scopes) if self._asks else Caller()
 
     def check_session(self, token: str, *scopes: Scope) -> Caller:
         """Who has the key that a session stands for, if it allows one of ``scopes``.
@@ -128,8 +147,9 @@ class KeyRing:
         Raises:
             KeyInvalid, ScopeMissing: it does not, or the session is over.
         """
-        if not self._keys:
+        if not self._asks:
             return Caller()
+        self._look()
         session = parse_session(token)
         key = self._by_name.get(session.name, NOBODY) if session else NOBODY
         shown = session.key(key.sha256) if session else b""
@@ -152,12 +172,24 @@ class KeyRing:
 
     def scopes_of(self, caller: Caller) -> Sequence[Scope]:
         """What a caller may; everything where nobody is asked for a key."""
-        return sorted(self._by_name[caller.name].scopes) if self._keys else sorted(Scope)
+        return sorted(self._by_name.get(caller.name, NOBODY).scopes) if self._asks else sorted(Scope)
+
+    def _take(self, keys: Iterable[ApiKey]) -> None:
+        self._keys = tuple(keys)
+        self._by_name = {key.name: key for key in self._keys}
+
+    def _look(self) -> None:
+        if abs(self._clock() - self._looked_at) < RENEWED_SECONDS:
+            return
+        self._looked_at = self._clock()
+        if (keys := self._renewed()) is not None:
+            self._take(keys)
 
     def _find(self, presented: str | None) -> ApiKey:
         """The key that was presented. All are compared, and none faster than others."""
         if not presented:
             raise errors.KeyMissing("Send your API key as `Authorization: Bearer KEY`.")
+        self._look()
         digest = hashlib.sha256(_bytes(presented)).hexdigest()
         matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         if not matching:

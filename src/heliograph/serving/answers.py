@@ -3,7 +3,8 @@
 ::
 
     payload      picture, then the background picture where there is one
-    parameters   {"top": 3} or {"output", "format", "background": "#rrggbb", "background_bytes": length of that picture}
+    parameters   {"top": 3} or {"output", "format", "background": "#rrggbb", "background_bytes": length of that picture,
+                 "decontaminate"}
     result       labels: the JSON list that /classify answers; a cut-out: the picture file
     facts        {"model", "version", "worker", "timings_ms": {…}, "size": [width, height]}
 """
@@ -48,6 +49,7 @@ def pack_job(task: Task, picture: bytes, wanted: Wanted) -> tuple[bytes, str]:
         return picture, json.dumps({"top": wanted.top})
     options = wanted.cutout
     parameters: dict[str, Any] = {"output": options.output.value, "format": options.format.value}
+    parameters["decontaminate"] = options.decontaminate
     if isinstance(options.background, bytes):
         parameters["background_bytes"] = len(options.background)
         picture += options.background
@@ -71,6 +73,7 @@ def unpack_job(payload: bytes, parameters: str) -> tuple[bytes, Wanted]:
             output=CutoutOutput(given.get("output", CutoutOutput.CUTOUT)),
             format=PictureFormat(given.get("format", PictureFormat.PNG)),
             background=background,
+            decontaminate=bool(given.get("decontaminate", CutoutOptions().decontaminate)),
         )
         return payload, Wanted(top=int(given.get("top", DEFAULT_TOP)), cutout=options)
     except (ValueError, TypeError, AttributeError) as error:

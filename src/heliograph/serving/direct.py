@@ -74,7 +74,8 @@ class DirectModel:
         decoded = time.perf_counter()
         row = self._engine.run(tensor[None])[0]
         inferred = time.perf_counter()
-        file = self._imaging.cut_out(picture, matte_of(row, self.spec.output), options)
+        output = self.spec.output
+        file = self._imaging.cut_out(picture, matte_of(row, output), options, edges=output.edges)
         timings.decode, timings.infer = decoded - started, inferred - decoded
         timings.encode = time.perf_counter() - inferred
         return EncodedPicture(

@@ -61,10 +61,31 @@ class ModelTable:
 
     def __init__(self, models: Iterable[ServedModel], defaults: Mapping[Task, str]) -> None:
         self._models = {model.reference: model for model in models}
-        self.defaults = defaults
+        self._defaults = defaults
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
+        return iter(tuple(self._models.values()))
+
+    @property
+    def defaults(self) -> Mapping[Task, str]:
+        """The model that a request for a task means if it names none: as set, or the first one served that does it."""
+        found = {}
+        for task in Task:
+            wanted = self._defaults.get(task)
+            does = [model.reference for model in self if model.spec.task is task]
+            if wanted is not None and (wanted in self._models or not does):
+                found[task] = wanted
+            elif does:
+                found[task] = does[0]
+        return found
+
+    async def take(self, reference: str, spec: ModelSpec) -> None:
+        """Serves a package that came into the store, or another one in the place of one of its name."""
+        self._models[reference] = ServedModel(reference, spec)
+
+    async def leave(self, reference: str) -> None:
+        """Serves a model no more."""
+        self._models.pop(reference, None)
 
     @property
     def settled(self) -> bool:
@@ -84,9 +105,10 @@ class ModelTable:
             ModelTaskMismatch: it does something other than ``task``.
         """
         if reference is None:
-            if task is None or task not in self.defaults:
+            default = self.defaults.get(task) if task is not None else None
+            if default is None:
                 raise errors.ModelUnknown("The request names no model.")
-            reference = self.defaults[task]
+            reference = default
         model = self._models.get(reference)
         if model is None:
             model = next((model for model in self if model.answers_to(reference)), None)

@@ -39,10 +39,10 @@ class Performer:
     async def _do(self, assignment: Assignment, deadline: float) -> JobResult:
         picture, wanted = unpack_job(assignment.payload, assignment.parameters)
         model = self._models.find(assignment.model, None)
-        pipeline = (await self._models.loaded(model, self._seconds)).pipeline
         answer: Prediction
-        if model.spec.task is Task.CLASSIFICATION:
-            answer = await pipeline.classify(picture, top=wanted.top, deadline=deadline)
-        else:
-            answer = await pipeline.cut_out(picture, wanted.cutout, deadline=deadline)
-        return pack_result(answer, model.spec, worker=self._worker)
+        async with self._models.using(model, self._seconds) as loaded:
+            if model.spec.task is Task.CLASSIFICATION:
+                answer = await loaded.pipeline.classify(picture, top=wanted.top, deadline=deadline)
+            else:
+                answer = await loaded.pipeline.cut_out(picture, wanted.cutout, deadline=deadline)
+        return pack_result(answer, loaded.file.spec, worker=self._worker)

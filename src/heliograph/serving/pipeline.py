@@ -128,7 +128,8 @@ class Pipeline:
             started = self._shop.clock()
             try:
                 matte = matte_of(row, self.spec.output)
-                encoded = self._shop.imaging.cut_out(pictures.pop(), matte, options)
+                edges = self.spec.output.edges
+                encoded = self._shop.imaging.cut_out(pictures.pop(), matte, options, edges=edges)
             finally:
                 self._release(prepared)
             return encoded, self._shop.clock() - started

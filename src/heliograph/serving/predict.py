@@ -123,12 +123,12 @@ class LocalPredictor(Predictor):
         self, model: ServedModel, picture: NamedPicture, *, top: int, deadline: float
     ) -> LabelledPicture:
         """The labels of one picture."""
-        loaded = await self._served.loaded(model, self.seconds_until(deadline))
-        return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+        async with self._served.using(model, self.seconds_until(deadline)) as loaded:
+            return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
 
     async def cut_out(
         self, model: ServedModel, picture: NamedPicture, options: CutoutOptions, *, deadline: float
     ) -> EncodedPicture:
         """One picture without its background."""
-        loaded = await self._served.loaded(model, self.seconds_until(deadline))
-        return await loaded.pipeline.cut_out(picture.data, options, deadline=deadline)
+        async with self._served.using(model, self.seconds_until(deadline)) as loaded:
+            return await loaded.pipeline.cut_out(picture.data, options, deadline=deadline)

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from heliograph.adapters.models.efficientnet_lite import (
     BATCH_NORM_EPSILON,
     HEAD_FILTERS,
+    PIXEL_MEAN,
+    PIXEL_STD,
     STAGES,
     STEM_FILTERS,
     Stage,
@@ -29,7 +31,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Tensor: TypeAlias = Any
 
 PREFIX = "encoder"
-MEAN, STD = 127.0, 128.0
+MEAN, STD = PIXEL_MEAN, PIXEL_STD
 TAPS = (0, 2, 4, 10, 15)
 """The blocks after which the resolution halves: strides 2, 4, 8, 16 and 32."""
 

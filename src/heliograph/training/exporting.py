@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from heliograph.adapters.models import keras_reader
+from heliograph.adapters.models.keras_reader import convert
 from heliograph.core.pictures import Float32Array
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def converted(
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         saved = Path(folder) / "model.keras"
         model.save(saved)
-        return keras_reader.convert(saved, metadata=metadata, temperature=temperature).data
+        return convert(saved, metadata=metadata, temperature=temperature).data
 
 
 def halved(data: bytes) -> bytes:

@@ -98,17 +98,16 @@ class Run:
         ]
         return max(found, key=lambda checkpoint: checkpoint.number, default=None)
 
-    def save(
-        self, number: int, write: Callable[[Path], None], *, every_seconds: float = CHECKPOINT_SECONDS
-    ) -> bool:
+    def save(self, number: int, write: Callable[[Path], None], *, every_seconds: float | None = None) -> bool:
         """Whether a checkpoint of ``number`` epochs was kept: whole or not at all, and not too often.
 
         Args:
             number: how many epochs are done.
             write: puts the files of the checkpoint into a folder.
-            every_seconds: how long the one before must be ago; 0 keeps this one in any case.
+            every_seconds: how long the one before must be ago, by default a minute; 0 keeps this one in any case.
         """
-        if time.monotonic() - self._saved < every_seconds:
+        pause = CHECKPOINT_SECONDS if every_seconds is None else every_seconds
+        if time.monotonic() - self._saved < pause:
             return False
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)

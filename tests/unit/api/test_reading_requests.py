@@ -135,6 +135,18 @@ def test_what_is_no_colour(text: str) -> None:
         parameters.read_cutout_options(Upload(parameters={"background": text}))
 
 
+@pytest.mark.parametrize(("text", "wanted"), [("true", True), ("False", False), (None, True)])
+def test_flags(text: str | None, wanted: bool) -> None:
+    given = {} if text is None else {"decontaminate": text}
+    assert parameters.read_cutout_options(Upload(parameters=given)).decontaminate is wanted
+
+
+@pytest.mark.parametrize("text", ["", "1", "yes", "true "])
+def test_what_is_no_flag(text: str) -> None:
+    with pytest.raises(errors.ParameterInvalid, match="`decontaminate` must be `true` or `false`"):
+        parameters.read_cutout_options(Upload(parameters={"decontaminate": text}))
+
+
 def test_an_unknown_parameter_is_named_with_those_that_exist() -> None:
     with pytest.raises(errors.ParameterInvalid, match=r"'tpo'.*top"):
         parameters.check_known(Upload(parameters={"tpo": "1"}), parameters.CLASSIFY)

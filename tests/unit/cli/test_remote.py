@@ -131,12 +131,15 @@ def test_another_service_is_noticed(scripted: Scripted, status: int, body: bytes
 def test_options_of_a_cut_out_go_along(scripted: Scripted) -> None:
     scripted.answer(200, b"file", Content_Type="image/webp")
     scripted.answer(200, b"file", Content_Type="image/png")
+    scripted.answer(200, b"file", Content_Type="image/png")
     with RemoteServer(scripted.address) as server:
         options = CutoutOptions(output=CutoutOutput.MASK, format=PictureFormat.WEBP, background=(255, 0, 128))
         assert server.cut_out(b"picture", options) == b"file"
         assert server.cut_out(b"picture", CutoutOptions(background=b"backdrop")) == b"file"
+        assert server.cut_out(b"picture", CutoutOptions(decontaminate=False)) == b"file"
     assert scripted.requests[0][0] == "/remove-background?output=mask&format=webp&background=%23ff0080"
     assert b'name="background_image"' in scripted.requests[1][2]
+    assert scripted.requests[2][0] == "/remove-background?output=cutout&format=png&decontaminate=false"
 
 
 def test_a_cut_out_that_is_no_picture_is_refused(scripted: Scripted) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.core import errors
+from heliograph.core.models import Edges
 from heliograph.core.pictures import Picture, PictureHeader, PictureLimits, UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput, PictureFormat
 
@@ -25,7 +26,7 @@ def picture(width: int, height: int, alpha: UInt8Array | None = None) -> Picture
 def cut(
     source: Picture, options: CutoutOptions, matte: np.ndarray[tuple[int, int], np.dtype[np.float32]] = LEFT
 ) -> Image.Image:
-    image = Image.open(BytesIO(CODEC.cut_out(source, matte, options)))
+    image = Image.open(BytesIO(CODEC.cut_out(source, matte, options, edges=Edges.PLAIN)))
     assert image.format == options.format.value.upper()
     assert image.size == (source.header.width, source.header.height)
     assert not {"exif", "icc_profile", "dpi", "xmp"} & image.info.keys()
@@ -130,13 +131,13 @@ def test_a_transparent_picture_behind_counts_as_white() -> None:
 )
 def test_a_bad_picture_behind_is_refused(background: bytes) -> None:
     with pytest.raises(errors.PictureError):
-        CODEC.cut_out(picture(8, 8), LEFT, CutoutOptions(background=background))
+        CODEC.cut_out(picture(8, 8), LEFT, CutoutOptions(background=background), edges=Edges.PLAIN)
 
 
 @pytest.mark.parametrize("size", [(16_384, 1), (4_001, 4_000)])
 def test_webp_has_narrower_limits(size: tuple[int, int]) -> None:
     with pytest.raises(errors.PictureTooManyPixels, match="ask for PNG"):
-        CODEC.cut_out(picture(*size), LEFT, CutoutOptions(format=PictureFormat.WEBP))
+        CODEC.cut_out(picture(*size), LEFT, CutoutOptions(format=PictureFormat.WEBP), edges=Edges.PLAIN)
 
 
 def test_png_has_none() -> None:

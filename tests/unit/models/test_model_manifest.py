@@ -8,8 +8,9 @@ import pytest
 
 from heliograph.adapters.models.catalogue import Catalogue, shipped_folder
 from heliograph.adapters.models.manifest import read_package
+from heliograph.adapters.models.manifest_text import manifest_text
 from heliograph.core import errors
-from heliograph.core.models import Channels, Interpolation, Meaning, SourceKind, Task
+from heliograph.core.models import Channels, Edges, Interpolation, Meaning, SourceKind, Task
 from tiny_packages import BUNDLED, CLASSIFIER, MODEL, SHA256, WEIGHTS, source, write_package
 
 
@@ -45,9 +46,31 @@ def test_source_without_conversion_has_the_sha256_of_its_variant(tmp_path: Path)
     assert [s.sha256 for s in spec.variants[0].sources] == [SHA256, SHA256]
 
 
+@pytest.mark.parametrize("edges", Edges)
+def test_edges_are_read_and_written(tmp_path: Path, edges: Edges) -> None:
+    package = write_package(tmp_path)
+    manifest = package / "model.toml"
+    assert read_package(package).output.edges is Edges.PLAIN
+    manifest.write_text(manifest.read_text().replace('"matte"', f'"matte"\nedges = "{edges.value}"'))
+    spec = read_package(package)
+    assert spec.output.edges is edges
+    manifest.write_text(manifest_text(spec))
+    assert read_package(package).output == spec.output
+
+
+def test_only_a_matte_has_edges(tmp_path: Path) -> None:
+    package = write_package(tmp_path, CLASSIFIER)
+    (package / "labels.txt").write_text("one\n")
+    manifest = package / "model.toml"
+    manifest.write_text(manifest.read_text().replace("[output]", '[output]\nedges = "guided"'))
+    with pytest.raises(errors.ModelInvalid, match=r"output\.edges is only for a matte"):
+        read_package(package)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
+        ('"matte"', '"matte"\nedges = "sharp"', "output.edges must be one of plain, guided"),
         ('version = "1"', 'version = "1"\ncolour = "red"', "colour is not a known key"),
         ('title = "Tiny"\n', "", "title is missing"),
         ('title = "Tiny"', 'title = "Ti\\u001bny"', "title has characters that cannot be printed"),

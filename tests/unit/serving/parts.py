@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from heliograph.core import errors
 from heliograph.core.jobs import QueueCounts
-from heliograph.core.models import InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
+from heliograph.core.models import Edges, InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader
 from heliograph.core.ports import ModelFile, ModelStatus, Progress
 from heliograph.core.predictions import CutoutOptions, Timings
@@ -68,7 +68,9 @@ class NumberImaging:
         self._on_step("prepare")
         return np.full(spec.shape, picture.rgb[0, 0, 0] / 12, dtype=np.float32)
 
-    def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
+    def cut_out(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, *, edges: Edges
+    ) -> bytes:
         self._on_step("cut_out")
         return bytes(picture.rgb[0, 0])
 
@@ -106,6 +108,9 @@ class Tally:
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         self.loaded.append(model)
 
+    def model_left(self, model: str, version: str, precision: str, engine: str) -> None:
+        self.loaded.remove(model)
+
     def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
         raise AssertionError("use cases of pictures know no queue")
 
@@ -121,6 +126,9 @@ class DictStore:
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._missing = missing or {}
+
+    def own(self) -> Mapping[str, str]:
+        return {name: spec.version for name, spec in self._specs.items()}
 
     def list(self) -> Sequence[ModelStatus]:
         return [ModelStatus(spec=spec, present=("fp32",)) for spec in self._specs.values()]

@@ -29,6 +29,7 @@ cutouts = st.builds(
     output=st.sampled_from(CutoutOutput),
     format=st.sampled_from(PictureFormat),
     background=st.one_of(st.none(), colours, st.binary(min_size=1)),
+    decontaminate=st.booleans(),
 )
 
 

@@ -199,3 +199,56 @@ async def test_one_bad_picture_harms_no_other() -> None:
     good = [answer.outcome for answer in answers if isinstance(answer.outcome, LabelledPicture)]
     probabilities = [outcome.labels[0].probability for outcome in good]
     assert probabilities[:2] == pytest.approx([3.0, 6.0])  # three times the sum of twelve numbers
+
+
+async def test_a_model_that_is_added_appears_once_it_is_loaded() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load, names=["first"]) as models:
+        await models.wait_until_settled()
+        load.gate.clear()
+        taking = asyncio.create_task(models.take("second", model_spec("second")))
+        await asyncio.sleep(0.01)
+        assert models.ready, "readiness does not change while it loads"
+        with pytest.raises(errors.ModelUnknown):
+            models.find("second", None)
+        load.gate.set()
+        await taking
+        assert models.find("second", None).state is ModelState.READY
+
+
+async def test_a_model_that_leaves_answers_what_it_is_at() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load, names=["first", "second"]) as models:
+        await models.wait_until_settled()
+        model = models.find("second", None)
+        async with models.using(model, 1) as loaded:
+            await models.leave("second")
+            with pytest.raises(errors.ModelUnknown):
+                models.find("second", None)
+            await asyncio.sleep(0.01)
+            await loaded.pipeline.classify(b"1", top=1, deadline=time.monotonic() + 5)
+        with pytest.raises(errors.ModelUnknown, match="any more"):
+            await models.loaded(model, 1)
+        await asyncio.gather(*models._retiring)
+        assert [engine.closed for engine in load.engines] == [False, True]
+
+
+async def test_another_model_of_the_name_takes_over_and_a_broken_one_does_not() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load, names=["first"]) as models:
+        await models.wait_until_settled()
+        before = models.find("first", None)
+        await models.take("first", model_spec("first"))
+        assert models.find("first", None) is not before
+        await asyncio.gather(*models._retiring)
+        assert load.engines[0].closed
+        assert (await models.loaded(before, 1)).plan.engine == "stub", (
+            "who found the old one is answered by the new"
+        )
+        load._failures["first"] = errors.ModelInvalid("broken")
+        now = models.find("first", None)
+        await models.take("first", model_spec("first"))
+        assert models.find("first", None) is now

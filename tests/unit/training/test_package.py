@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.training.characters import data, evaluate, package
+from heliograph.training import evaluation
+from heliograph.training.characters import data, package
 
 TRAINING = package.Training(trained=70, epochs=3, seed=1, minutes=0.4, parameters=1234)
 
 
-def an_evaluation() -> evaluate.Evaluation:
+def an_evaluation() -> evaluation.Evaluation:
     confusion = np.eye(10, dtype=np.int64) * 10
     confusion[5, 3], confusion[5, 5] = 2, 8
-    return evaluate.Evaluation(confusion, confidence=0.97)
+    return evaluation.Evaluation(confusion, confidence=0.97)
 
 
 def test_a_written_package_describes_its_weights(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path) -> None:
 def test_reading_and_evaluating_need_no_training_library() -> None:
     program = (
         "import sys\n"
-        "from heliograph.training.characters import __main__, augmentation, data, evaluate, package\n"
+        "from heliograph.training.characters import __main__, augmentation, data, displacement, package\n"
         "print(sorted({'keras', 'matplotlib', 'onnx', 'onnxruntime', 'tensorflow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

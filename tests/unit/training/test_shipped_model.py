@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 
 import heliograph
-from heliograph.training.characters import data, evaluate
+from heliograph.training import evaluation
+from heliograph.training.characters import data, displacement
 
 PACKAGE = Path(heliograph.__file__).parent / "catalogue" / "kmnist"
 WEIGHTS = PACKAGE / "kmnist.onnx"
@@ -75,7 +76,7 @@ def test_the_batch_axis_is_free(session: onnxruntime.InferenceSession) -> None:
 def test_it_is_right_on_characters_it_was_not_trained_on(
     session: onnxruntime.InferenceSession, held_out: data.Characters, described: dict[str, Any]
 ) -> None:
-    found = evaluate.evaluate(logits_of(session, held_out), held_out.labels)
+    found = evaluation.evaluate(logits_of(session, held_out), held_out.labels)
     assert found.confusion.sum() == 1000
     assert found.accuracy >= 0.965
     assert found.accuracy == pytest.approx(described["accuracy"][0]["value"], abs=0.001)
@@ -90,8 +91,8 @@ def test_it_is_right_on_characters_it_was_not_trained_on(
 def test_it_stays_right_where_characters_are_not_in_the_middle(
     session: onnxruntime.InferenceSession, held_out: data.Characters, scale: float, down: float, right: float
 ) -> None:
-    moved = evaluate.displaced(held_out, scale=scale, down=down, right=right)
-    assert evaluate.evaluate(logits_of(session, moved), held_out.labels).accuracy >= 0.95
+    moved = displacement.displaced(held_out, scale=scale, down=down, right=right)
+    assert evaluation.evaluate(logits_of(session, moved), held_out.labels).accuracy >= 0.95
 
 
 def test_no_picture_of_the_data_looks_like_dark_on_light(data_folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 
@@ -54,18 +56,36 @@ def load(model: ModelFile, options: EngineOptions) -> OnnxRuntimeEngine:
 
 def load_with(model: ModelFile, chosen: onnxruntime.SessionOptions) -> OnnxRuntimeEngine:
     """`load` with these session options, for measuring what each of them is worth."""
-    data = onnx_files.read(model.path)
-    try:
-        session = onnxruntime.InferenceSession(data, sess_options=chosen, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's errors have no base of their own
-        raise errors.ModelInvalid(
-            f"{model.spec.name}: ONNX Runtime cannot load {model.path.name}: {errors.excerpt(error)}"
-        ) from error
-    inputs = [_terminal(node) for node in session.get_inputs()]
-    outputs = [_terminal(node) for node in session.get_outputs()]
-    engine = OnnxRuntimeEngine(session, graphs.signature(model.spec, inputs, outputs))
+    session = _session(model.path, model.spec.name, chosen)
+    engine = OnnxRuntimeEngine(session, graphs.signature(model.spec, *_terminals(session)))
     engine.trial_seconds = graphs.try_out(model.spec, engine.run)
     return engine
+
+
+def describe(path: Path) -> tuple[list[graphs.Terminal], list[graphs.Terminal]]:
+    """The inputs and the outputs of a file, as the runtime understands it.
+
+    Raises:
+        ModelInvalid: it is not a file that the runtime can load.
+    """
+    return _terminals(_session(path, path.name, session_options(EngineOptions())))
+
+
+def _session(path: Path, name: str, chosen: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    data = onnx_files.read(path)
+    try:
+        return onnxruntime.InferenceSession(data, sess_options=chosen, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors have no base of their own
+        raise errors.ModelInvalid(
+            f"{name}: ONNX Runtime cannot load {path.name}: {errors.excerpt(error)}"
+        ) from error
+
+
+def _terminals(
+    session: onnxruntime.InferenceSession,
+) -> tuple[list[graphs.Terminal], list[graphs.Terminal]]:
+    inputs = [_terminal(node) for node in session.get_inputs()]
+    return inputs, [_terminal(node) for node in session.get_outputs()]
 
 
 def session_options(options: EngineOptions) -> onnxruntime.SessionOptions:

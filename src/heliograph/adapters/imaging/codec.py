@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from heliograph.adapters.imaging import cutouts, plugins, reading, tensors
 from heliograph.adapters.imaging.colours import Profiles
-from heliograph.core.models import InputSpec
+from heliograph.adapters.imaging.foreground import Foreground
+from heliograph.core.models import Edges, InputSpec
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader, PictureLimits, UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
 
@@ -39,24 +40,29 @@ class PictureCodec:
         """See `Imaging.decode_size`."""
         return tensors.decode_size(header, spec)
 
-    def cut_out(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> bytes:
+    def cut_out(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, *, edges: Edges
+    ) -> bytes:
         """See `Imaging.cut_out`."""
-        canvas = [self._canvas(picture, matte, options)]
+        canvas = [self._canvas(picture, matte, options, edges)]
         del picture  # where the caller has let go of it too, its pixels make room for the file
         return cutouts.encode(canvas.pop(), options.format)
 
-    def _canvas(self, picture: Picture, matte: Float32Array, options: CutoutOptions) -> UInt8Array:
+    def _canvas(
+        self, picture: Picture, matte: Float32Array, options: CutoutOptions, edges: Edges
+    ) -> UInt8Array:
         """The pixels of the answer: grey, BGR or BGRA."""
-        alpha = cutouts.opacity(picture, matte)
+        alpha = cutouts.opacity(picture, matte, edges)
         if options.output is CutoutOutput.MASK:
             return alpha
+        colours = Foreground(picture, alpha) if options.decontaminate else picture.rgb
         if options.background is None:
-            return cutouts.transparent(picture.rgb, alpha)
+            return cutouts.transparent(colours, alpha)
         background = options.background
         if isinstance(background, bytes):
             ground = self._background(background, width=alpha.shape[1], height=alpha.shape[0])
-            return cutouts.composite(picture.rgb, alpha, ground)
-        return cutouts.composite(picture.rgb, alpha, background)
+            return cutouts.composite(colours, alpha, ground)
+        return cutouts.composite(colours, alpha, background)
 
     def _background(self, data: bytes, *, width: int, height: int) -> UInt8Array:
         """A background picture, scaled to cover what it is put behind."""

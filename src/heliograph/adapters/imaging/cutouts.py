@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from heliograph.adapters.imaging import edges
+from heliograph.adapters.imaging.enlarging import row_bands
+from heliograph.adapters.imaging.foreground import Foreground
 from heliograph.core import errors
+from heliograph.core.models import Edges
 from heliograph.core.pictures import MEGAPIXEL, Float32Array, Picture, UInt8Array
 from heliograph.core.predictions import PictureFormat
 
@@ -21,36 +25,35 @@ _WEBP_ALPHA_PIXELS = 16 * MEGAPIXEL
 """libwebp takes up to 27 bytes a pixel to pack opacity: 1.4 GB for 50 megapixels."""
 _SWAPS = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 
+Colours: TypeAlias = UInt8Array | Foreground
+"""RGB, asked for by rows."""
 
-def opacity(picture: Picture, matte: Float32Array) -> UInt8Array:
+
+def opacity(picture: Picture, matte: Float32Array, how: Edges) -> UInt8Array:
     """The matte at the picture's size, (height, width), times the picture's own opacity."""
-    height, width = picture.rgb.shape[:2]
-    levels = np.clip(np.nan_to_num(matte), 0.0, 1.0) * 255.0 + 0.5
-    shrinks = width < matte.shape[1] or height < matte.shape[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    alpha = cv2.resize(levels.astype(np.uint8), (width, height), interpolation=how)
+    alpha = edges.alpha_of(matte, picture.rgb, how)
     if picture.alpha is not None:
         alpha = cv2.multiply(alpha, picture.alpha, scale=1 / 255)
     return np.asarray(alpha, np.uint8)
 
 
-def transparent(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
+def transparent(colours: Colours, alpha: UInt8Array) -> UInt8Array:
     """BGRA of the subject; what is wholly transparent is black, which packs well."""
     bgra = np.empty((*alpha.shape, 4), np.uint8)
-    for rows in _bands(alpha):
-        opaque = cv2.cvtColor(rgb[rows], cv2.COLOR_RGB2BGRA)
+    for rows in row_bands(*alpha.shape):
+        opaque = cv2.cvtColor(colours[rows], cv2.COLOR_RGB2BGRA)
         opaque[..., 3] = alpha[rows]
         bgra[rows] = cv2.copyTo(opaque, alpha[rows])
     return bgra
 
 
 def composite(
-    rgb: UInt8Array, alpha: UInt8Array, background: UInt8Array | tuple[int, int, int]
+    colours: Colours, alpha: UInt8Array, background: UInt8Array | tuple[int, int, int]
 ) -> UInt8Array:
     """BGR of the subject in front of a colour, or of a picture of the same size (RGB)."""
     bgr = np.empty((*alpha.shape, 3), np.uint8)
-    for rows in _bands(alpha):
-        front = rgb[rows]
+    for rows in row_bands(*alpha.shape):
+        front = colours[rows]
         ground = background[rows] if isinstance(background, np.ndarray) else np.full_like(front, background)
         share = alpha[rows] * np.float32(1 / 255)
         bgr[rows] = cv2.blendLinear(front, ground, share, 1 - share)[..., ::-1]
@@ -93,17 +96,10 @@ def _webp(pixels: UInt8Array) -> bytes:
             f"A transparent WebP has at most {_WEBP_ALPHA_PIXELS:,} pixels here; ask for PNG."
         )
     ordered = np.empty_like(pixels)
-    for rows in _bands(pixels):
+    for rows in row_bands(height, width):
         ordered[rows] = (
             pixels[rows] if pixels.ndim == 2 else cv2.cvtColor(pixels[rows], _SWAPS[pixels.shape[2]])
         )
     file = BytesIO()
     Image.fromarray(ordered).save(file, "WEBP", quality=_WEBP_QUALITY, method=_WEBP_METHOD)
     return file.getvalue()
-
-
-def _bands(pixels: UInt8Array) -> Iterator[slice]:
-    """Rows from top to bottom, about a megapixel at a time, so that what is made of them stays small."""
-    step = max(1, MEGAPIXEL // pixels.shape[1])
-    for top in range(0, pixels.shape[0], step):
-        yield slice(top, top + step)

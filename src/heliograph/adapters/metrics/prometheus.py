@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -96,6 +96,11 @@ class PrometheusMetrics:
     def model_loaded(self, model: str, version: str, precision: str, engine: str) -> None:
         """See the port."""
         self._model_info.labels(model, version, precision, engine).set(1)
+
+    def model_left(self, model: str, version: str, precision: str, engine: str) -> None:
+        """See `core.ports.Metrics`."""
+        with suppress(KeyError):
+            self._model_info.remove(model, version, precision, engine)
 
     def queue_seen(self, counts: QueueCounts | None, workers: Sequence[WorkerInfo]) -> None:
         """See the port."""

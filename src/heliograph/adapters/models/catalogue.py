@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,16 @@ class Catalogue:
                 logger.warning("model package left out: %s", error.message)
         return [package for package in found if package is not None]
 
+    def own(self) -> dict[str, str]:
+        """The packages of the first folder by name, each with a mark of its ``model.toml`` as it is now."""
+        marks = {}
+        folder = self._folders[0]
+        for name in sorted(set(_names(folder))):
+            with contextlib.suppress(OSError):
+                state = (folder / name / manifest.MANIFEST).stat()
+                marks[name] = f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
+        return marks
+
     def resolve(self, reference: str) -> tuple[Package, VariantSpec | None]:
         """The package that ``reference`` names, and the variant if it names one too.
 
@@ -79,13 +90,18 @@ class Catalogue:
 
     def _names(self) -> Iterator[str]:
         for folder in self._folders:
-            try:
-                children = list(folder.iterdir())
-            except OSError:
-                continue  # a store that nobody has made yet
-            for child in children:
-                if _is_name(child.name) and (child / manifest.MANIFEST).exists():
-                    yield child.name
+            yield from _names(folder)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """The packages in a folder, also in a store that nobody has made yet."""
+    try:
+        children = list(folder.iterdir())
+    except OSError:
+        return
+    for child in children:
+        if _is_name(child.name) and (child / manifest.MANIFEST).exists():
+            yield child.name
 
 
 def _is_name(name: str) -> bool:

@@ -23,6 +23,7 @@ from heliograph.core import errors
 Array: TypeAlias = npt.NDArray[Any]
 
 SIDE_PIXELS = 224
+PIXEL_MEAN, PIXEL_STD = 127.0, 128.0
 CLASSES = 1_000
 STEM_FILTERS = 32
 HEAD_FILTERS = 1_280

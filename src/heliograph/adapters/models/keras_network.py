@@ -39,6 +39,8 @@ CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Layers that would run code or other programs out of the file."""
 
 SCALING = ("Rescaling", "Normalization", "Resizing", "CenterCrop")
+RECKONING = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
+"""Operations that scale values where they are done with numbers, as ``preprocess_input`` does."""
 
 Writer = Callable[[Graph, Layer, Sequence[Tensor]], Tensor]
 WRITERS: Mapping[str, Writer] = {
@@ -58,7 +60,7 @@ class Preprocessing:
 
 
 class Network:
-    """A saved model as a graph; ``preprocessing`` and ``input_shape`` are known once it ran.
+    """A saved model as a graph; what else it has is known once it ran.
 
     ``input_shape`` is (None, channels, height, width).
     """
@@ -68,6 +70,7 @@ class Network:
         self.preprocessing: list[Preprocessing] = []
         self.input_shape: Shape = ()
         self.name = ""
+        self.families: list[str] = []
         self._saved = saved
         self._layers: dict[Address, Layer] = {}
         self._calls = 0
@@ -86,6 +89,7 @@ class Network:
                 "export it to ONNX and add that file."
             )
         self.name = str(config.get("name", ""))[:200]
+        self.families.append(self.name)
         picture = self._input(input_shape(kind, config))
         self._raw.add(picture.name)
         return self._model(kind, config, [picture], ())
@@ -134,6 +138,8 @@ class Network:
         kind, config = described_as(described)
         tensors = [*tensors_in(arguments), *tensors_in(list(named.values()))]
         if kind in NESTED:
+            if any(tensor.name in self._raw for tensor in tensors):
+                self.families.append(address[-1].name[:200])
             return self._model(kind, config, tensors, address)
         if kind == "InputLayer":
             return tensors
@@ -141,7 +147,10 @@ class Network:
         self.graph.scope = layer.name
         if is_operation(described) or kind in ("TFOpLambda", "SlicingOpLambda"):
             call = keras_operations.Call(self.graph, layer, arguments, named)
-            return [keras_operations.write(keras_operations.named(call) if kind == "TFOpLambda" else call)]
+            call = keras_operations.named(call) if kind == "TFOpLambda" else call
+            made = keras_operations.write(call)
+            self._note(call.layer, tensors, made)
+            return [made]
         made = self._writer(layer)(self.graph, layer, tensors)
         self._note(layer, tensors, made)
         return [made]
@@ -166,9 +175,11 @@ class Network:
 
     def _note(self, layer: Layer, inputs: Sequence[Tensor], made: Tensor) -> None:
         """Remembers a layer that only scales the picture that came in."""
-        raw = len(inputs) == 1 and inputs[0].name in self._raw
-        if raw and layer.kind in SCALING:
+        raw = len(inputs) == 1 and inputs[0].name in self._raw and inputs[0].rank in (3, 4)
+        if raw and layer.kind in (*SCALING, *RECKONING):
             self.preprocessing.append(Preprocessing(layer.kind, layer.config))
+            self._raw.add(made.name)
+        elif raw and layer.kind in keras_arithmetic.ONLY_IN_TRAINING:
             self._raw.add(made.name)
 
 

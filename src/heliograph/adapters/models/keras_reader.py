@@ -40,7 +40,8 @@ class Converted:
     ``data`` has one input, `INPUT`: (n, channels, height, width), where height and width are None if the
     model takes pictures of any size. Pictures that come out are (n, channels, height, width) too.
     ``preprocessing`` are the layers that scale values or pictures before anything else, in their order:
-    the file has them in it.
+    the file has them in it. ``families`` are names of the model and of models inside it that get the picture
+    as it comes, such as "mobilenetv2_1.00_224".
     """
 
     data: bytes
@@ -50,10 +51,16 @@ class Converted:
     width: int | None
     outputs: tuple[Output, ...]
     preprocessing: tuple[Preprocessing, ...]
+    families: tuple[str, ...]
 
 
 def convert(
-    path: Path, *, metadata: Mapping[str, str] | None = None, logits: bool = False, temperature: float = 1.0
+    path: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    logits: bool = False,
+    temperature: float = 1.0,
+    two_classes: bool = False,
 ) -> Converted:
     """The ONNX file of a ``.keras`` archive or ``.h5`` file.
 
@@ -62,6 +69,7 @@ def convert(
         metadata: names and values to write into the file, such as its licence.
         logits: leave the softmax or sigmoid at the end out.
         temperature: divide the answers by it.
+        two_classes: make two answers of a single one that says yes or no: no and yes.
 
     Raises:
         ModelInvalid: the file is damaged, is not a whole model, takes anything but one picture, or has a layer
@@ -74,6 +82,8 @@ def convert(
         except RecursionError as error:
             raise errors.ModelInvalid("The model has too many models inside each other.") from error
     graph = network.graph
+    if two_classes:
+        outputs = [_no_and_yes(graph, tensor) if tensor.shape[1:] == (1,) else tensor for tensor in outputs]
     answers = _answers(graph, outputs, logits=logits, temperature=temperature)
     shapes = {answer.name: answer.shape for answer in answers}
     if len(shapes) < len(answers):
@@ -89,7 +99,19 @@ def convert(
         width=width,
         outputs=answers,
         preprocessing=tuple(network.preprocessing),
+        families=tuple(network.families),
     )
+
+
+def _no_and_yes(graph: Graph, tensor: Tensor) -> Tensor:
+    """What one unit says of two classes: probabilities of a sigmoid, else logits of which the first is zero."""
+    graph.scope = "classes"
+    last = next((node for node in graph.nodes if node.output == tensor.name), None)
+    if last is not None and last.kind == "Sigmoid":
+        tensor = replace(tensor, name=last.inputs[0])
+    zero = graph.node("Mul", [tensor.name, graph.number(0.0)])
+    both = Tensor(graph.node("Concat", [zero, tensor.name], axis=1), (tensor.shape[0], 2))
+    return graph.apply("Softmax", both, axis=1) if last is not None and last.kind == "Sigmoid" else both
 
 
 def _answers(

@@ -13,6 +13,7 @@ from heliograph.core.models import (
     NAME_PATTERN,
     Accuracy,
     Channels,
+    Edges,
     Fit,
     InputSpec,
     Interpolation,
@@ -80,7 +81,7 @@ def _model(table: Table, folder: Path) -> ModelSpec:
         title=table.text("title"),
         description=table.text("description", lines=True),
         licence=table.text("licence"),
-        homepage=table.text("homepage", pattern=WEB_ADDRESS),
+        homepage=table.text("homepage", "", pattern=WEB_ADDRESS),
         labels=_labels(table, folder, task),
         max_batch=table.whole("max_batch", 4, low=1, high=1_024),
         input=_input(table.table("input")),
@@ -129,7 +130,14 @@ def _output(table: Table, task: Task) -> OutputSpec:
     stretch = table.flag("stretch", default=False)
     if stretch and meaning is not Meaning.MATTE:
         table.fail("stretch", "is only for a matte")
-    spec = OutputSpec(meaning=meaning, name=table.text("name") if "name" in table else None, stretch=stretch)
+    if "edges" in table and meaning is not Meaning.MATTE:
+        table.fail("edges", "is only for a matte")
+    spec = OutputSpec(
+        meaning=meaning,
+        name=table.text("name") if "name" in table else None,
+        stretch=stretch,
+        edges=table.choice("edges", Edges, Edges.PLAIN),
+    )
     table.finish()
     return spec
 

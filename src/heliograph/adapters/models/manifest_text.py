@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from heliograph.adapters.models.manifest import FORMAT
-from heliograph.core.models import Channels, Fit, InputSpec, ModelSpec, OutputSpec, SourceSpec, Task
+from heliograph.core.models import Channels, Edges, Fit, InputSpec, ModelSpec, OutputSpec, SourceSpec, Task
 
 LABELS = "labels.txt"
 
@@ -61,6 +61,8 @@ def _output(spec: OutputSpec) -> Iterator[str]:
         yield f"name = {_text(spec.name)}"
     if spec.stretch:
         yield "stretch = true"
+    if spec.edges is not Edges.PLAIN:
+        yield f"edges = {_text(spec.edges)}"
 
 
 def _source(source: SourceSpec, variant_sha256: str) -> Iterator[str]:

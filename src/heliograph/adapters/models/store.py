@@ -83,6 +83,10 @@ class FolderStore:
             for package in self._catalogue.packages()
         ]
 
+    def own(self) -> dict[str, str]:
+        """The packages that live in the store itself, by name, each with a mark that changes with it."""
+        return self._catalogue.own()
+
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` names."""
         return self._catalogue.resolve(reference)[0].spec

@@ -92,6 +92,18 @@ export function predict(model, picture, name, signal) {
   return ask(predictPath(model.name), { method: "POST", body, signal });
 }
 
+/**
+ * Pictures as jobs; the same key stands for the same request. @param {ModelSummary} model @param {{file: Blob, name: string}[]} pictures @param {string} key @param {AbortSignal} signal
+ * @returns {Promise<Response>}
+ */
+export function submitJobs(model, pictures, key, signal) {
+  const body = new FormData();
+  for (const { file, name } of pictures) body.append("image", file, name);
+  body.append("model", model.name);
+  if (model.task === "classification") body.append("top", "5");
+  return ask("v1/jobs", { method: "POST", body, signal, headers: { "Idempotency-Key": key } });
+}
+
 /** @returns {Promise<FleetStatus>} */
 export const showFleet = () => json("v1/fleet");
 /** @returns {Promise<FleetAction[]>} */
@@ -122,8 +134,10 @@ export async function listJobs({ state, cursor = "", limit = 100 }) {
 const jobPath = (id) => `v1/jobs/${encodeURIComponent(id)}`;
 /** @param {string} id @returns {Promise<Job>} */
 export const showJob = (id) => json(jobPath(id));
-/** @param {string} id @returns {Promise<Response>} */
-export const jobResult = (id) => ask(`${jobPath(id)}/result`);
+/** @param {string} id @param {AbortSignal} [signal] @returns {Promise<Response>} */
+export const jobResult = (id, signal) => ask(`${jobPath(id)}/result`, signal && { signal });
+/** The first 500 jobs of a request. @param {string} group @returns {Promise<Job[]>} */
+export const showGroup = async (group) => (await json(`v1/groups/${encodeURIComponent(group)}?limit=500`)).jobs;
 /** Cancels, or removes what a finished one answered. @param {string} id @returns {Promise<Job>} */
 export const withdrawJob = (id) => json(jobPath(id), { method: "DELETE" });
 /** @param {string} id @returns {Promise<Job>} */

@@ -21,6 +21,7 @@ const STATES = {
   connecting: ["Connecting", "The page asks for the service's news."],
   live: ["Live", "What happens is shown as it happens."],
   lost: ["Connection lost", "The page tries again by itself. Nothing that was accepted is lost."],
+  shut: ["Signed out", "The service tells its news to those who sign in."],
   none: ["On request", "This service tells no news by itself; the page asks for them."],
 };
 
@@ -34,7 +35,7 @@ function Connection() {
 }
 
 function Badge() {
-  const unfinished = useStore(pictures).filter(({ state }) => state === "waiting" || state === "asking").length;
+  const unfinished = useStore(pictures, (all) => all.filter(({ state }) => state === "waiting" || state === "asking").length);
   return unfinished ? html`<span class="count" aria-label=${`${unfinished} unfinished`}>${unfinished}</span>` : null;
 }
 

@@ -3,9 +3,9 @@
 
 import { openEvents } from "./api.js";
 import { Store } from "./store.js";
-import { pause, problemOf } from "./problem.js";
+import { Problem, pause, problemOf } from "./problem.js";
 
-/** @typedef {"connecting" | "live" | "lost" | "none"} Connection `none`: this service has no events, the page asks instead */
+/** @typedef {"connecting" | "live" | "lost" | "shut" | "none"} Connection `shut`: nobody signed in; `none`: this service has no events, the page asks instead */
 
 /** @type {Store<Connection>} */
 export const connection = new Store(/** @type {Connection} */ ("connecting"));
@@ -59,8 +59,9 @@ async function run() {
         connection.set("none");
         return;
       }
-    } catch {
-      // Told below: whatever it was, the stream is not there.
+    } catch (error) {
+      if (error instanceof Problem && error.code === "key-missing") { connection.set("shut"); return; }
+      // Told below: whatever else it was, the stream is not there.
     }
     if (signal.aborted) return;
     connection.set("lost");

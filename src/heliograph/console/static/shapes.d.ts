@@ -16,7 +16,7 @@ interface ProblemText { title: string; detail: string; code: string }
 /** A picture on the page and how far it is. */
 type PictureState = "waiting" | "asking" | "done" | "failed" | "cancelled";
 interface Picture {
-  id: number; file: File; name: string; model: ModelSummary; state: PictureState; note: string;
+  id: number; file: File; name: string; model: ModelSummary; asJob: boolean; state: PictureState; note: string;
   /** Object URLs of small copies: null until they are made, "" where the browser cannot show the file. */
   before: string | null; after: string | null;
   size: [number, number] | null; answer: Answer | null; problem: ProblemText | null;
@@ -33,6 +33,7 @@ interface Job {
   accepted_at: string; started_at: string | null; finished_at: string | null; expired: boolean;
   timings_ms?: Record<string, number>; problem?: ProblemText & { status: number };
 }
+interface Receipt { group: string; jobs: { id: string; name: string }[]; refused: { name: string; problem: ProblemText }[] }
 interface JobPage { jobs: Job[]; next?: string }
 
 /** One moment of the charts. */

@@ -32,11 +32,11 @@ export class Store {
   }
 }
 
-/** The store's value, now and whenever it changes. @template T @param {Store<T>} store @returns {T} */
-export function useStore(store) {
-  const [value, setValue] = useState(store.value);
+/** The store's value, or what is wanted of it, now and whenever that changes. @template T @template [W=T] @param {Store<T>} store @param {(value: T) => W} [pick] the same function each time @returns {W} */
+export function useStore(store, pick = (value) => /** @type {any} */ (value)) {
+  const [value, setValue] = useState(() => pick(store.value));
   useEffect(() => {
-    const take = () => setValue(() => store.value);
+    const take = () => { const next = pick(store.value); setValue(() => next); };
     take();
     return store.listen(take);
   }, [store]);

@@ -1,4 +1,4 @@
 """Trains the ``kmnist`` model: ``python -m heliograph.training.characters --data FOLDER --out FOLDER``.
 
-Read in this order: `data`, `augmentation`, `network`, `train`, `export`, `evaluate`, `package`.
+Read in this order: `data`, `augmentation`, `network`, `train`, `displacement`, `package`.
 """

@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.training.characters import data, evaluate, package
+from heliograph.core import errors
+from heliograph.core.pictures import Float32Array
+from heliograph.training import libraries
+from heliograph.training.characters import data, displacement, package
+from heliograph.training.evaluation import Evaluation
+from heliograph.training.progress import Meter, metered
 
 if TYPE_CHECKING:
-    from heliograph.core.pictures import Float32Array
     from heliograph.training.characters.train import Epoch, Recipe
-
-log = logging.getLogger("heliograph.training")
-
-DISPLACEMENTS = {
-    "as they are": {"scale": 1.0, "down": 0.0, "right": 0.0},
-    "2 pixels down": {"scale": 1.0, "down": 2.0, "right": 0.0},
-    "2 pixels to the left": {"scale": 1.0, "down": 0.0, "right": -2.0},
-    "80 % of the size": {"scale": 0.8, "down": 0.0, "right": 0.0},
-    "70 % of the size, 2 pixels up and to the right": {"scale": 0.7, "down": -2.0, "right": 2.0},
-}
+    from heliograph.training.runs import Run
 
 
 def main() -> None:
     """Runs what the command line asks for."""
     arguments = parse()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        libraries.check()
         training, held_out = data.split(data.load(arguments.data))
         if arguments.validate:
             # Choices are made on a part of the training's characters; the held-out ones stay unseen.
             training, held_out = data.split(training, seed=7)
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+        make(training, held_out, out=arguments.out, recipe=recipe_of(arguments), afresh=arguments.afresh)
+    except (OSError, ValueError, errors.HeliographError) as error:
         raise SystemExit(f"{error}") from error
-    run(training, held_out, out=arguments.out, recipe=recipe_of(arguments))
 
 
 def parse() -> argparse.Namespace:
@@ -48,7 +43,7 @@ def parse() -> argparse.Namespace:
         "--out",
         type=Path,
         required=True,
-        help="folder for the model package; an unfinished training there goes on",
+        help="folder for the model package and the run's records; an unfinished training there goes on",
     )
     parser.add_argument("--epochs", type=int, help="how often each character is seen (default: the recipe's)")
     parser.add_argument("--seed", type=int, help="of weights and augmentation")
@@ -57,6 +52,7 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="hold out 1,000 of the characters trained on instead, to compare recipes",
     )
+    parser.add_argument("--afresh", action="store_true", help="begin again where a training could go on")
     return parser.parse_args()
 
 
@@ -65,65 +61,90 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     from heliograph.training.characters.train import Recipe
 
     given = {name: getattr(arguments, name) for name in ("epochs", "seed")}
-    return Recipe(**{name: value for name, value in given.items() if value is not None})
+    return replace(Recipe(), **{name: value for name, value in given.items() if value is not None})
 
 
-def run(training: data.Characters, held_out: data.Characters, *, out: Path, recipe: Recipe) -> None:
-    """A model package in ``out``, from training to card."""
-    from heliograph.training.characters.export import export
+def make(
+    training: data.Characters, held_out: data.Characters, *, out: Path, recipe: Recipe, afresh: bool = False
+) -> Evaluation:
+    """What the held-out characters say of the model whose package is in ``out`` afterwards.
+
+    Raises:
+        TrainingRefused: ``out`` holds an unfinished run of other data or another recipe, or cannot be written.
+    """
+    from heliograph.training.runs import opened
+
+    facts = {"characters": len(training), "held_out": len(held_out), "sha256": digest(training, held_out)}
+    with opened(out, training="characters", recipe=recipe, data=facts, afresh=afresh) as run:
+        return carry_out(run, training, held_out, recipe)
+
+
+def carry_out(run: Run, training: data.Characters, held_out: data.Characters, recipe: Recipe) -> Evaluation:
+    """A model package in the run's folder, from training to card."""
+    from heliograph.training import charts, exporting
     from heliograph.training.characters.train import train
 
-    started, losses = time.monotonic(), []
-
-    def report(epoch: Epoch) -> None:
-        losses.append(epoch.loss)
-        log.info(
-            "epoch %d of %d: loss %.4f, accuracy %.4f, %.1f s",
-            epoch.number + 1, recipe.epochs, epoch.loss, epoch.accuracy, epoch.seconds,
-        )  # fmt: skip
-
-    model = train(training, recipe, checkpoint=out / "checkpoint.keras", report=report)
+    started, out = time.monotonic(), run.folder
+    with metered("training", recipe.epochs) as meter:
+        model = train(training, recipe, run, report=lambda epoch: _report(epoch, recipe, run, meter))
     weights = out / package.WEIGHTS
     probes = data.normalise(training.pictures[::20])[..., None]
-    export(model, weights, probes=probes, temperature=recipe.temperature)
-    log.info("the ONNX file computes what the network does (%d characters)", len(probes))
-    evaluations = {
-        what: evaluate.evaluate(answers(weights, moved), held_out.labels)
-        for what, moved in (
-            (what, evaluate.displaced(held_out, **how)) for what, how in DISPLACEMENTS.items()
+    exporting.export(model, weights, probes=probes, temperature=recipe.temperature)
+    evaluations, suggested = judge(weights, held_out)
+    with metered("judging", 1) as meter:
+        meter.say(f"the ONNX file computes what the network does ({len(probes)} characters)")
+        for what, it in evaluations.items():
+            meter.say(f"{what}: {it.accuracy:.4f} right, mean confidence {it.confidence:.4f}")
+        meter.say(
+            f"temperature {recipe.temperature:.2f}; these characters suggest {recipe.temperature * suggested:.2f}"
         )
-    }
-    for what, evaluation in evaluations.items():
-        log.info("%s: %.4f right, mean confidence %.4f", what, evaluation.accuracy, evaluation.confidence)
-    suggested = recipe.temperature * evaluate.best_temperature(answers(weights, held_out), held_out.labels)
-    log.info("temperature %.2f; these characters suggest %.2f", recipe.temperature, suggested)
+    found = evaluations["as they are"]
     facts = package.Training(
         trained=len(training), epochs=recipe.epochs, seed=recipe.seed,
         minutes=(time.monotonic() - started) / 60, parameters=model.count_params(),
     )  # fmt: skip
-    package.write(out, facts, evaluations["as they are"], displaced=evaluations)
-    draw(evaluations["as they are"], losses, out)
-
-
-def answers(weights: Path, characters: data.Characters) -> Float32Array:
-    """The logits of the exported file."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
-    logits: Float32Array
-    (logits,) = session.run(
-        None, {session.get_inputs()[0].name: data.normalise(characters.pictures)[:, None]}
+    package.write(out, facts, found, displaced=evaluations)
+    charts.draw_confusion(found.confusion, data.LABELS, out / "confusion.png")
+    charts.draw_curves(
+        run.history(), {"loss": ["loss"], "share that is right": ["accuracy"]}, out / "curves.png"
     )
-    return logits
+    run.finish({"accuracy": found.accuracy, "held_out": found.count})
+    return found
 
 
-def draw(evaluation: evaluate.Evaluation, losses: list[float], out: Path) -> None:
-    """Confusion matrix and curve as pictures, where matplotlib is installed."""
-    try:
-        evaluate.draw_confusion(evaluation, out / "confusion.png")
-        evaluate.draw_curve(losses, out / "curve.png")
-    except ImportError:
-        log.info("without matplotlib there are no pictures")
+def judge(weights: Path, held_out: data.Characters) -> tuple[dict[str, Evaluation], float]:
+    """What the exported file is worth on the characters, moved or not, and what its logits should be divided by."""
+    from heliograph.training.evaluation import best_temperature, evaluate
+    from heliograph.training.exporting import runner
+
+    run = runner(weights)
+
+    def answers(characters: data.Characters) -> Float32Array:
+        (logits,) = run(data.normalise(characters.pictures)[..., None])
+        return logits
+
+    evaluations = {
+        what: evaluate(answers(displacement.displaced(held_out, **how)), held_out.labels)
+        for what, how in displacement.DISPLACEMENTS.items()
+    }
+    return evaluations, best_temperature(answers(held_out), held_out.labels)
+
+
+def digest(*parts: data.Characters) -> str:
+    """Another one for other characters, or other ones held out."""
+    sha256 = hashlib.sha256()
+    for part in parts:
+        sha256.update(part.pictures.tobytes() + part.labels.tobytes())
+    return sha256.hexdigest()
+
+
+def _report(epoch: Epoch, recipe: Recipe, run: Run, meter: Meter) -> None:
+    run.record(epoch.number, loss=epoch.loss, accuracy=epoch.accuracy, seconds=epoch.seconds)
+    meter.at(epoch.number)
+    meter.say(
+        f"epoch {epoch.number} of {recipe.epochs}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.4f}, "
+        f"{epoch.seconds:.1f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ Tensor: TypeAlias = Any
 def build(widths: tuple[int, int, int] = (32, 48, 88), classes: int = 10) -> keras.Model:
     """The network, with fresh weights: 234,000 for the default widths, so less than 1 MB.
 
-    Three resolutions (28, 14, 7 pixels a side) of ``widths`` channels; only layers that `export` knows.
+    Three resolutions (28, 14, 7 pixels a side) of ``widths`` channels; of layers that the reader of Keras files knows.
     """
     small, middle, large = widths
     inputs = keras.Input((28, 28, 1))

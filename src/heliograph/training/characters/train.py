@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,8 +13,9 @@ import numpy as np
 from heliograph.core.pictures import Float32Array
 from heliograph.training.characters import augmentation, network
 from heliograph.training.characters.data import LABELS, Characters, normalise
+from heliograph.training.runs import Run, TrainingRefused
 
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT = "network.keras"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Epoch:
     """One line of the training's curve."""
 
     number: int
+    """From 1 on."""
     loss: float
     accuracy: float
     """On pictures as they were trained on, augmented and mixed."""
@@ -47,34 +48,35 @@ class Epoch:
 
 
 def train(
-    characters: Characters, recipe: Recipe, *, checkpoint: Path, report: Callable[[Epoch], None]
+    characters: Characters, recipe: Recipe, run: Run, *, report: Callable[[Epoch], None]
 ) -> keras.Model:
-    """A trained network, from ``checkpoint`` on where that file is of an unfinished training.
+    """A trained network, from the run's checkpoint on where it has one.
 
     A training that was interrupted ends with other weights than one that was not: its dropout starts anew.
 
     Raises:
-        ValueError: there are not enough characters for one batch.
+        TrainingRefused: there are not enough characters for one batch.
     """
     keras.utils.set_random_seed(recipe.seed)
     steps = len(characters) // recipe.batch
     if not steps:
-        raise ValueError(f"{len(characters)} characters are fewer than one batch of {recipe.batch}")
+        raise TrainingRefused(
+            f"{len(characters)} characters are fewer than one batch of {recipe.batch}: make it smaller."
+        )
     model = compiled(recipe, steps=steps)
-    if checkpoint.exists():
-        model.load_weights(checkpoint)
-    first, saved = int(model.optimizer.iterations) // steps, time.monotonic()
-    for number, batches in prepare_ahead(characters, recipe, range(first, recipe.epochs)):
+    checkpoint = run.checkpoint()
+    if checkpoint is not None:
+        model.load_weights(checkpoint.folder / CHECKPOINT)
+    for number, batches in prepare_ahead(
+        characters, recipe, range(checkpoint.number if checkpoint else 0, recipe.epochs)
+    ):
         started = time.monotonic()
         loss, accuracy = np.mean([model.train_on_batch(*batch) for batch in batches], axis=0).tolist()
         seconds = time.monotonic() - started
-        report(Epoch(number=number, loss=loss, accuracy=accuracy, seconds=seconds))
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save(model, checkpoint)
-            saved = time.monotonic()
+        report(Epoch(number=number + 1, loss=loss, accuracy=accuracy, seconds=seconds))
+        run.save(number + 1, lambda folder: model.save(folder / CHECKPOINT))
     model.optimizer.finalize_variable_values(model.trainable_variables)
     settle(model, characters, recipe)
-    checkpoint.unlink(missing_ok=True)
     return model
 
 
@@ -134,10 +136,3 @@ def settle(model: keras.Model, characters: Characters, recipe: Recipe) -> None:
     rng = np.random.default_rng((recipe.seed, recipe.epochs))
     for indices in np.array_split(rng.permutation(len(characters)), len(characters) // recipe.batch):
         model(normalise(characters.pictures[indices])[..., None], training=True)
-
-
-def save(model: keras.Model, path: Path) -> None:
-    """Writes the network with its optimiser, whole or not at all."""
-    partial = path.with_name("partial.keras")
-    model.save(partial)
-    partial.replace(path)

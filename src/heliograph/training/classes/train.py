@@ -54,7 +54,7 @@ class Epoch:
 
 def train_head(network: Network, seen: Seen, recipe: Recipe) -> None:
     """Trains the last layer on every view of the pictures."""
-    keras.utils.set_random_seed(recipe.seed)
+    _seed_dropout(network, recipe, 0)
     rng = np.random.default_rng((recipe.seed, 0))
     classes = network.whole.output_shape[-1]
     _compile(network.head, recipe, steps=recipe.head_steps, peak=recipe.head_rate)
@@ -82,7 +82,7 @@ def fine_tune(
         network.upper.load_weights(checkpoint.folder / CHECKPOINT)
     for number in range(checkpoint.number if checkpoint else 0, recipe.epochs):
         started = time.monotonic()
-        keras.utils.set_random_seed(recipe.seed + number)
+        _seed_dropout(network, recipe, number + 1)
         losses = [
             float(network.upper.train_on_batch(features, targets, sample_weight=weight))
             for features, targets, weight in _batches(seen, recipe, number, weights)
@@ -98,7 +98,7 @@ def fine_tune(
         run.save(
             done,
             lambda folder: network.upper.save_weights(folder / CHECKPOINT),
-            **({"every_seconds": 0.0} if done == recipe.epochs else {}),
+            every_seconds=0.0 if done == recipe.epochs else None,
         )
 
 
@@ -132,6 +132,12 @@ def _batches(seen: Seen, recipe: Recipe, number: int, weights: Float32Array) -> 
             _targets(labels, len(weights)),
             weights[labels],
         )
+
+
+def _seed_dropout(network: Network, recipe: Recipe, number: int) -> None:
+    """Decides what is dropped in an epoch, so that it is the same in a training that was interrupted before it."""
+    generator = network.whole.get_layer("dropout").seed_generator
+    generator.state.assign(np.array([recipe.seed, number], np.uint32))
 
 
 def _targets(labels: Labels, classes: int) -> Float32Array:

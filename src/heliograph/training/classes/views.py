@@ -8,11 +8,11 @@ import numpy as np
 
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.adapters.imaging.tensors import resized
+from heliograph.adapters.models.efficientnet_lite import PIXEL_MEAN, PIXEL_STD, SIDE_PIXELS
 from heliograph.core.models import Fit, InputSpec, Interpolation, Layout
 from heliograph.core.pictures import Float32Array, PictureLimits, UInt8Array
-from heliograph.training.encoder import MEAN, STD
 
-SIDE = 224
+SIDE = SIDE_PIXELS
 CANVAS = 288
 """Pixels a side of the square that views are cut out of."""
 
@@ -22,8 +22,8 @@ INPUT = InputSpec(
     fit=Fit.CROP,
     crop=0.9,
     interpolation=Interpolation.AREA,
-    mean=(MEAN,) * 3,
-    std=(STD,) * 3,
+    mean=(PIXEL_MEAN,) * 3,
+    std=(PIXEL_STD,) * 3,
 )
 """What ``model.toml`` says."""
 
@@ -79,4 +79,4 @@ def _exposed(pixels: UInt8Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _normalised(values: Float32Array) -> Float32Array:
-    return np.asarray((values - np.float32(MEAN)) / np.float32(STD), np.float32)
+    return np.asarray((values - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD), np.float32)

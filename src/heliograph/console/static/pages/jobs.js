@@ -92,7 +92,7 @@ function Table({ jobs, onOpen }) {
         <tbody>${jobs.map((job) => html`
           <tr key=${job.id}>
             <th scope="row"><button type="button" class="name" onClick=${() => onOpen(job.id)}>${job.name}</button></th>
-            <td><span class=${`dot ${job.state}`}>${job.state}</span></td><td>${job.model}</td><td>${job.worker ?? "–"}</td><td>${timeOf(job.accepted_at)}</td><td class="number">${took(job)}</td>
+            <td><span class=${`dot ${job.state}`}>${job.state}</span></td><td>${job.model}</td><td>${job.worker}</td><td>${timeOf(job.accepted_at)}</td><td class="number">${took(job)}</td>
           </tr>`)}</tbody>
       </table>
     </div>`;

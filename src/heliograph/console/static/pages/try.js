@@ -15,7 +15,7 @@ export function TryPage() {
   const { list, chosen } = useStore(models);
   const model = list?.find(({ name }) => name === chosen);
   const card = useStore(cards)[chosen];
-  const isEmpty = useStore(pictures).length === 0;
+  const isEmpty = useStore(pictures, (all) => all.length === 0);
   const take = (/** @type {File[]} */ files) => { if (model && files.length) add(files, model); };
   useEffect(() => {
     const paste = async (/** @type {ClipboardEvent} */ event) => {

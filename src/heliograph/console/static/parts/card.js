@@ -1,7 +1,7 @@
 // @ts-check
 /** One picture and its answer, always of the same size. */
 
-import { html } from "../html.js";
+import { html, useMemo } from "../html.js";
 import { fileSize, isCharacter, suffixOf } from "../work/answers.js";
 import { saveCutout } from "../work/downloads.js";
 import { cancel, remove, retry } from "../work/pictures.js";
@@ -19,7 +19,8 @@ export function PictureCard({ picture, colour, onOpen, number, count, row, colum
     left: `calc(${column} * (100% + ${gap}px) / ${columns})`,
     top: `${row * (height + gap)}px`,
   };
-  return html`
+  // What stays as it was is not compared again, though others change many times a second.
+  return useMemo(() => html`
     <li class=${`card ${picture.state}`} style=${place} aria-setsize=${count} aria-posinset=${number} aria-label=${picture.name}>
       <${Stage} picture=${picture} colour=${colour} />
       <button type="button" class="close" aria-label=${`Remove ${picture.name}`} onClick=${() => remove(picture.id)}>×</button>
@@ -27,7 +28,7 @@ export function PictureCard({ picture, colour, onOpen, number, count, row, colum
         <h3><button type="button" class="name" title=${picture.name} onClick=${() => onOpen(picture.id)}>${picture.name}</button></h3>
         <${Body} picture=${picture} colour=${colour} />
       </div>
-    </li>`;
+    </li>`, [picture, colour, number, count, row, column, columns]);
 }
 
 /** @param {{picture: Picture, colour: string}} props */

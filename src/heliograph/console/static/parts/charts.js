@@ -95,7 +95,7 @@ function options(parent, lines, isLast, isWhole) {
   return {
     width: parent.clientWidth,
     height: HEIGHT + (isLast ? AXIS_HEIGHT : 0),
-    padding: [8, 8, 8, 0],
+    padding: [8, 30, 8, 0], // so that the last time on the axis is whole
     legend: { show: false },
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.15)] } },

@@ -12,13 +12,21 @@ import { Command } from "./text.js";
 /** @param {string} text a file's name, as one word for a shell */
 const word = (text) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** @param {string} address @param {string} file @param {boolean} cutout @param {boolean} key */
-function curl(address, file, cutout, key) {
-  return ["curl", `-F image=@${word(file)}`, key && '-H "Authorization: Bearer $HELIOGRAPH_API_KEY"', address, cutout && "-o cutout.png"].filter(Boolean).join(" ");
+/** @typedef {{address: string, file: string, gives: "labels" | "cutout" | "job", key: boolean}} Told */
+
+/** @param {Told} told */
+function curl({ address, file, gives, key }) {
+  return ["curl", `-F image=@${word(file)}`, key && '-H "Authorization: Bearer $HELIOGRAPH_API_KEY"', address, gives === "cutout" && "-o cutout.png"].filter(Boolean).join(" ");
 }
 
-/** @param {string} address @param {string} file @param {boolean} cutout @param {boolean} key */
-function python(address, file, cutout, key) {
+const READS = {
+  labels: 'for best in answer.json()["results"][0]["predictions"]:\n    print(best["label"], best["probability"])',
+  cutout: 'open("cutout.png", "wb").write(answer.content)',
+  job: 'print(answer.json()["jobs"])  # GET v1/jobs/{id}/result has the answer',
+};
+
+/** @param {Told} told */
+function python({ address, file, gives, key }) {
   return [
     key && "import os",
     "import requests",
@@ -30,7 +38,7 @@ function python(address, file, cutout, key) {
     key && '        headers={"Authorization": f"Bearer {os.environ[\'HELIOGRAPH_API_KEY\']}"},',
     "    )",
     "answer.raise_for_status()",
-    cutout ? 'open("cutout.png", "wb").write(answer.content)' : 'for best in answer.json()["results"][0]["predictions"]:\n    print(best["label"], best["probability"])',
+    READS[gives],
   ].filter((line) => line !== false).join("\n");
 }
 
@@ -42,7 +50,9 @@ export function RequestCode() {
   const model = last?.model ?? list?.find(({ name }) => name === chosen);
   if (!model) return null;
   const write = kind === "curl" ? curl : python;
-  const text = write(absolute(predictPath(model.name)), last?.name ?? "picture.jpg", model.task === "background-removal", !!caller?.keysAsked);
+  const address = absolute(last?.asJob ? `v1/jobs?model=${encodeURIComponent(model.name)}` : predictPath(model.name));
+  const gives = last?.asJob ? "job" : model.task === "background-removal" ? "cutout" : "labels";
+  const text = write({ address, file: last?.name ?? "picture.jpg", gives, key: !!caller?.keysAsked });
   return html`
     <details class="panel code">
       <summary>${last ? "The last request as code" : "The same from a program"}</summary>

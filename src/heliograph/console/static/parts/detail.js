@@ -24,7 +24,7 @@ export function useAddress(blob) {
 
 /** @param {{picture: Picture, colour: string, onColour: (colour: string) => void, onClose: () => void}} props */
 export function PictureDetail({ picture, colour, onColour, onClose }) {
-  const { name, file, answer, problem, size, model, before } = picture;
+  const { name, file, answer, problem, size, model, before, asJob } = picture;
   const question = useAddress(before === "" ? null : file);
   const result = useAddress(answer?.kind === "cutout" ? answer.picture : null);
   const character = answer?.kind === "labels" && isCharacter(answer.labels[0]?.label ?? "");
@@ -46,6 +46,7 @@ export function PictureDetail({ picture, colour, onColour, onClose }) {
             <div><dt>model</dt><dd>${model.title}</dd></div>
             ${size && html`<div><dt>pixels</dt><dd>${size[0]} × ${size[1]}</dd></div>`}
             <div><dt>file</dt><dd>${fileSize(file.size)}</dd></div>
+            ${asJob && html`<div><dt>sent</dt><dd>as a job</dd></div>`}
           </dl>
           ${answer && html`<${PhaseTable} trace=${answer.trace} />`}
         </div>

@@ -2,6 +2,9 @@
 /** Where pictures come in: dropped, pasted, chosen one by one or by the folder. */
 
 import { html, useEffect, useRef, useState } from "../html.js";
+import { connection } from "../live.js";
+import { useStore } from "../store.js";
+import { asJobs } from "../work/batches.js";
 
 const PICTURE = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif)$/i;
 
@@ -68,6 +71,16 @@ export function DropZone({ onFiles, big, model }) {
           <label for="files" class="button">Choose files</label></span>
         <span><input id="folder" class="covered" type="file" webkitdirectory onChange=${choose} disabled=${!model} />
           <label for="folder" class="plain">Choose a folder</label></span>
+        <${JobSwitch} />
       </div>
     </section>`;
+}
+
+function JobSwitch() {
+  const on = useStore(asJobs);
+  const hasJobs = useStore(connection) !== "none";
+  if (!hasJobs) return null;
+  return html`
+    <label class="switch" title="Many pictures go into one request and wait in the queue, also when this page is closed; Jobs lists them.">
+      <input type="checkbox" role="switch" checked=${on} onChange=${() => asJobs.set(!on)} />As jobs</label>`;
 }

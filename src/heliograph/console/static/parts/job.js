@@ -29,8 +29,9 @@ export function JobDetail({ job, onClose, onChange }) {
     try { await act(job.id); } catch (error) { setProblem(textOf(error)); }
     await onChange();
   };
+  const told = answer && totalOf(answer.trace) > 0 ? answer.trace : null;
   return html`
-    <${Dialog} title=${job.name} onClose=${onClose}>
+    <${Dialog} title=${job.name} onClose=${onClose} narrow=${!picture}>
       <div class="detail-view">
         ${picture && html`<div class="big-stage checkerboard"><img src=${picture} alt=${`The answer to ${job.name}`} /></div>`}
         <div class="about">
@@ -42,13 +43,14 @@ export function JobDetail({ job, onClose, onChange }) {
             <div><dt>model</dt><dd>${job.model}</dd></div>
             <div><dt>priority</dt><dd>${job.priority}</dd></div>
             <div><dt>attempts</dt><dd>${job.attempts}</dd></div>
+            ${!told && html`<div><dt>worker</dt><dd>${job.worker || "–"}</dd></div>`}
             <div><dt>accepted</dt><dd>${timeOf(job.accepted_at)}</dd></div>
             <div><dt>started</dt><dd>${timeOf(job.started_at)}</dd></div>
             <div><dt>finished</dt><dd>${timeOf(job.finished_at)}</dd></div>
             <div><dt>job</dt><dd><code>${job.id}</code></dd></div>
             <div><dt>group</dt><dd><code>${job.group}</code></dd></div>
           </dl>
-          ${answer && totalOf(answer.trace) > 0 && html`<${PhaseTable} trace=${answer.trace} />`}
+          ${told && html`<${PhaseTable} trace=${told} />`}
           <div class="actions">
             ${UNFINISHED.includes(job.state) && html`<button type="button" class="button bad" onClick=${() => change(withdrawJob)}>Cancel the job</button>`}
             ${job.state === "dead" && html`<button type="button" class="button" onClick=${() => change(requeueJob)}>Requeue</button>`}

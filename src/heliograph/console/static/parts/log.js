@@ -5,6 +5,9 @@ import { html } from "../html.js";
 import { duration, timeOf } from "../work/answers.js";
 import { CopyButton } from "./text.js";
 
+/** @param {FleetAction} action */
+const tookOf = ({ seconds }) => (seconds == null ? "" : seconds < 0.001 ? "at once" : `in ${duration(1000 * seconds)}`);
+
 /** @param {{actions: FleetAction[]}} props */
 export function ActionLog({ actions }) {
   return html`
@@ -15,7 +18,7 @@ export function ActionLog({ actions }) {
         <li key=${action.at + action.what}>
           <time datetime=${action.at}>${timeOf(action.at)}</time>
           <div class="did">
-            <p><strong>${action.what}</strong> <span class="detail">${action.who && `by ${action.who}`}${action.seconds != null ? ` in ${duration(1000 * action.seconds)}` : ""}</span></p>
+            <p><strong>${action.what}</strong> <span class="detail">${action.who && `by ${action.who} `}${tookOf(action)}</span></p>
             <p class="command-line"><code>${action.command}</code> <${CopyButton} text=${action.command} /></p>
           </div>
           <span class=${`outcome ${action.outcome === "ok" ? "ok" : "bad"}`}>${action.outcome}</span>

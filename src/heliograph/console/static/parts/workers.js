@@ -39,7 +39,7 @@ function Tile({ worker, onStop }) {
   const content = html`
     <span class="tile-head"><span class=${`dot ${state}`}>${state}</span></span>
     <strong class="tile-name">${name}</strong>
-    <span class="tile-numbers"><span><b>${holding}</b> in hand</span><span><b>${finished.toLocaleString("en")}</b> done</span></span>
+    <span class="tile-numbers">${!(state === "gone" && finished === 0) && html`<span><b>${holding}</b> in hand</span><span><b>${finished.toLocaleString("en")}</b> done</span>`}</span>
     <span class="detail">${reason || `${host}${pid ? `, pid ${pid}` : ""}${since ? `, since ${age(since)}` : ""}`}</span>`;
   return html`<li class=${`tile ${state}`}>
     ${content}

@@ -22,13 +22,15 @@ const vanished = new Map();
 /** The workers by name, those that have just gone included: nothing jumps. @param {FleetWorker[]} workers */
 function withGone(workers) {
   const names = new Set(workers.map(({ name }) => name));
+  const finished = new Map(fleet.value.status?.workers.map((worker) => [worker.name, worker.finished]));
   for (const worker of fleet.value.status?.workers ?? []) {
     if (!names.has(worker.name) && !vanished.has(worker.name)) {
       vanished.set(worker.name, { worker: { ...worker, state: "gone", holding: 0 }, until: Date.now() + 1000 * GONE_SECONDS });
     }
   }
   for (const [name, { until }] of vanished) if (names.has(name) || until < Date.now()) vanished.delete(name);
-  return [...workers, ...[...vanished.values()].map(({ worker }) => worker)].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  const kept = workers.map((worker) => (worker.state === "gone" ? { ...worker, finished: Math.max(worker.finished, finished.get(worker.name) ?? 0) } : worker));
+  return [...kept, ...[...vanished.values()].map(({ worker }) => worker)].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
 }
 
 export async function loadFleet() {

@@ -4,15 +4,13 @@
 import { connection } from "../live.js";
 import { Store } from "../store.js";
 import { predict } from "../api.js";
-import { Problem, pause, problemOf, textOf } from "../problem.js";
+import { textOf } from "../problem.js";
 import { readAnswer } from "./answers.js";
+import { answerAsJob, asJobs } from "./batches.js";
 import { smallCopy } from "./copies.js";
+import { checkReadable, patiently } from "./patience.js";
 
 const AT_A_TIME = 4;
-const BUSY_ATTEMPTS = 10;
-const BUSY = [429, 503];
-const MAX_PAUSE_SECONDS = 30;
-const UNREACHABLE_SECONDS = 1.5;
 
 /** @type {Store<Picture[]>} */
 export const pictures = new Store(/** @type {Picture[]} */ ([]));
@@ -28,6 +26,7 @@ let waiting = [];
 /** How they are shown: what came last is on top, in the order in which it came. @type {number[]} */
 let order = [];
 let nextId = 1;
+let asked = 0;
 let told = false;
 
 function tell() {
@@ -46,10 +45,11 @@ function change(id, changes) {
 
 /** Asks a model about files. @param {File[]} files @param {ModelSummary} model */
 export function add(files, model) {
+  const asJob = asJobs.value && connection.value !== "none";
   order = [...files.map((_, index) => nextId + index), ...order];
   for (const file of files) {
     const id = nextId++;
-    all.set(id, { id, file, name: file.name, model, state: "waiting", note: "", before: null, after: null, size: null, answer: null, problem: null });
+    all.set(id, { id, file, name: file.name, model, asJob, state: "waiting", note: "", before: null, after: null, size: null, answer: null, problem: null });
     waiting.push(id);
     showBefore(id, file);
   }
@@ -64,11 +64,23 @@ async function showBefore(id, file) {
   else change(id, { before: copy?.address ?? "", size: copy?.size ?? null });
 }
 
+/** Jobs wait in the service's queue, the others here. */
 function next() {
-  while (running.size < AT_A_TIME && waiting.length) {
-    const id = /** @type {number} */ (waiting.shift());
-    if (all.has(id)) work(id).finally(() => { running.delete(id); next(); });
-  }
+  waiting = waiting.filter((id) => {
+    const picture = all.get(id);
+    if (picture && !picture.asJob && asked >= AT_A_TIME) return true;
+    if (picture) start(picture);
+    return false;
+  });
+}
+
+/** @param {Picture} picture */
+async function start({ id, asJob }) {
+  if (!asJob) asked++;
+  await work(id);
+  running.delete(id);
+  if (!asJob) asked--;
+  next();
 }
 
 /** @param {number} id */
@@ -89,37 +101,15 @@ async function work(id) {
   }
 }
 
-/** Waits and asks again while the service is too busy or cannot be reached. @param {Picture} picture @param {AbortSignal} signal @returns {Promise<Answer>} */
+/** @param {Picture} picture @param {AbortSignal} signal @returns {Promise<Answer>} */
 async function answerOf(picture, signal) {
-  for (let attempt = 1; ; ) {
-    try {
-      const response = await predict(picture.model, picture.file, picture.name, signal);
-      if (response.ok) return await readAnswer(response);
-      const problem = await problemOf(response);
-      // Weights that are missing do not come by waiting.
-      if (!BUSY.includes(response.status) || problem.code === "model-unavailable" || attempt++ === BUSY_ATTEMPTS) throw problem;
-      const wanted = Number(response.headers.get("Retry-After") ?? NaN);
-      const seconds = Math.min(wanted > 0 ? wanted : 2, MAX_PAUSE_SECONDS);
-      change(picture.id, { note: `The service is busy. Next try in ${Math.ceil(seconds)} s.` });
-      await pause(seconds, signal);
-    } catch (error) {
-      if (!(error instanceof Problem && error.code === "unreachable") || !(await isReadable(picture.file))) throw error;
-      if (connection.value === "live") connection.set("lost");
-      change(picture.id, { note: "No connection. It goes on by itself." });
-      await pause(UNREACHABLE_SECONDS, signal);
-    }
-    change(picture.id, { note: "" });
-  }
-}
-
-/** Whether a file is still where it was: one that is not fails as if the network did. @param {File} file */
-async function isReadable(file) {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    throw new Problem("The file cannot be read", "It was moved or changed after you chose it.", "file-unreadable");
-  }
+  const note = (/** @type {string} */ text) => change(picture.id, { note: text });
+  if (picture.asJob) return answerAsJob(picture, signal, note);
+  const send = async () => {
+    await checkReadable(picture.file);
+    return predict(picture.model, picture.file, picture.name, signal);
+  };
+  return readAnswer(await patiently(send, signal, note));
 }
 
 /** @param {number} id */

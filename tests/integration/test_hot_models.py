@@ -1,0 +1,170 @@
+"""A package that comes into the store of a running service answers, and one that leaves is gone."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from heliograph.serving.following import LOOK_SECONDS
+from integration.tiny_models import colour_picture, write_models
+from service import Service, start_service, wait_for
+
+SOON_SECONDS = 60.0
+"""How long it may take on a machine that is busy; `test_it_is_noticed_within_two_seconds` has the promise."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def all_models(tmp_path: Path) -> Path:
+    return write_models(tmp_path / "all")
+
+
+@pytest.fixture
+def store(tmp_path: Path, all_models: Path) -> Path:
+    folder = tmp_path / "store"
+    shutil.copytree(all_models / "colours", folder / "colours")
+    return folder
+
+
+@pytest.fixture
+def running(store: Path) -> Iterator[Service]:
+    with start_service(
+        model_dir=store, models="colours,*", threads=1, patience=60, request_timeout_seconds=200
+    ) as service:
+        yield service
+
+
+def put(package: Path, store: Path) -> None:
+    """A package in the store, whole, as `models add` does it."""
+    part = store / f".adding-{package.name}"
+    shutil.copytree(package, part)
+    part.rename(store / package.name)
+
+
+def ask(service: Service, model: str, **more: str) -> httpx2.Response:
+    files = {"image": ("red.png", colour_picture("red"), "image/png")}
+    return httpx2.post(f"{service.url}/v1/models/{model}/predict", files=files, data=more, timeout=200)
+
+
+def names(service: Service) -> list[str]:
+    return [model["name"] for model in service.get("/v1/models").json()["models"]]
+
+
+def test_a_package_comes_answers_and_leaves(running: Service, store: Path, all_models: Path) -> None:
+    assert ask(running, "busy-colours").status_code == 404
+    put(all_models / "busy-colours", store)
+    wait_for("the new model", lambda: ask(running, "busy-colours").status_code == 200, patience=SOON_SECONDS)
+    assert names(running) == ["colours", "busy-colours"]
+    assert running.status("/readyz") == 200
+    put(all_models / "brightness", store)
+    wait_for("its default", lambda: "background-removal" in defaults(running), patience=SOON_SECONDS)
+    shutil.rmtree(store / "busy-colours")
+    wait_for("the end of it", lambda: ask(running, "busy-colours").status_code == 404, patience=SOON_SECONDS)
+    assert names(running) == ["colours", "brightness"]
+    assert 'model="busy-colours"' not in info(running)
+    assert running.status("/readyz") == 200
+    assert ask(running, "colours").status_code == 200
+
+
+def defaults(service: Service) -> dict[str, str]:
+    found: dict[str, str] = service.get("/v1/models").json()["defaults"]
+    return found
+
+
+def info(service: Service) -> str:
+    lines = service.get("/metrics").text.splitlines()
+    return "\n".join(line for line in lines if line.startswith("heliograph_model_info"))
+
+
+def test_requests_under_way_are_answered_when_their_model_leaves(
+    running: Service, store: Path, all_models: Path
+) -> None:
+    put(all_models / "busy-colours", store)
+    wait_for("the model", lambda: "busy-colours" in names(running), patience=SOON_SECONDS)
+    statuses: list[int] = []
+
+    def one() -> None:
+        statuses.append(ask(running, "busy-colours").status_code)
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_for("a picture", lambda: in_flight(running) > 0 or len(statuses) > 0, patience=SOON_SECONDS)
+    shutil.rmtree(store / "busy-colours")
+    for thread in threads:
+        thread.join()
+    assert set(statuses) <= {200, 404}, "one that came too late is told so, and none is cut off"
+    assert 200 in statuses
+    wait_for("the end of it", lambda: ask(running, "busy-colours").status_code == 404, patience=SOON_SECONDS)
+
+
+def in_flight(service: Service) -> int:
+    lines = service.get("/metrics").text.splitlines()
+    values = [line.split()[-1] for line in lines if line.startswith("heliograph_requests_in_flight")]
+    return int(float(values[0])) if values else 0
+
+
+def test_another_package_of_the_name_takes_over_without_a_gap(
+    running: Service, store: Path, all_models: Path
+) -> None:
+    other = all_models.parent / "spare"
+    shutil.copytree(all_models / "colours", other / "colours")
+    (other / "colours" / "labels.txt").write_text("rot\ngrün\nblau\n")
+    stop, seen = threading.Event(), set[tuple[int, str]]()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            answer = ask(running, "colours")
+            label = (
+                answer.json()["results"][0]["predictions"][0]["label"] if answer.status_code == 200 else ""
+            )
+            seen.add((answer.status_code, label))
+
+    thread = threading.Thread(target=keep_asking)
+    thread.start()
+    (store / "colours").rename(store / ".replaced")
+    put(other / "colours", store)
+    wait_for("the new labels", lambda: (200, "rot") in seen, patience=SOON_SECONDS)
+    stop.set()
+    thread.join()
+    assert seen == {(200, "red"), (200, "rot")}
+
+
+def test_a_package_that_is_broken_is_said_to_be(running: Service, store: Path, all_models: Path) -> None:
+    weights = all_models / "busy-colours" / "tiny.onnx"
+    text = (all_models / "busy-colours" / "model.toml").read_text()
+    right = hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.write_bytes(b"no graph at all")
+    text = text.replace(right, hashlib.sha256(b"no graph at all").hexdigest())
+    lines = [
+        f"size_bytes = {len(b'no graph at all')}" if "size_bytes" in line else line
+        for line in text.splitlines()
+    ]
+    (all_models / "busy-colours" / "model.toml").write_text("\n".join(lines) + "\n")
+    put(all_models / "busy-colours", store)
+    wait_for("its problem", lambda: "busy-colours" in names(running), patience=SOON_SECONDS)
+    answer = ask(running, "busy-colours")
+    assert answer.status_code == 500
+    assert "ONNX" in answer.json()["detail"]
+    assert running.status("/readyz") == 200
+    assert ask(running, "colours").status_code == 200
+
+
+def test_without_a_star_the_store_is_left_alone(store: Path, all_models: Path) -> None:
+    with start_service(model_dir=store, models="colours", threads=1, patience=60) as service:
+        put(all_models / "busy-colours", store)
+        time.sleep(3 * LOOK_SECONDS)  # nothing is to happen, so there is nothing to wait for
+        assert names(service) == ["colours"]
+
+
+def test_it_is_noticed_within_two_seconds() -> None:
+    """Two looks for what leaves, one for what comes; loading is a model's own time."""
+    assert 2 * LOOK_SECONDS <= 1.0
