@@ -16,6 +16,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +57,11 @@ def picture_of(rgb: UInt8Array) -> Picture:
     return Picture(header=PictureHeader(format="pixels", width=rgb.shape[1], height=rgb.shape[0]), rgb=rgb)
 
 
+def decontaminated(picture: Picture, alpha: UInt8Array) -> UInt8Array:
+    """The cut-out with the subject's own colours."""
+    return cutouts.transparent(Foreground(picture, alpha), alpha)
+
+
 def timed(work: Callable[[], Result], rounds: int = 1) -> tuple[float, Result]:
     """The fewest milliseconds of processor time, and what came out."""
     best = float("inf")
@@ -71,7 +77,7 @@ def compare_edges(samples: Sequence[Sample]) -> None:
     for how in Edges:
         scores, spent = [], []
         for sample in samples:
-            milliseconds, alpha = timed(lambda s=sample, h=how: cutouts.opacity(s.picture, s.matte, h))
+            milliseconds, alpha = timed(partial(cutouts.opacity, sample.picture, sample.matte, how))
             scores.append(metrics.score(alpha, sample.mask))
             spent.append(milliseconds)
         mean = metrics.mean(scores)
@@ -107,12 +113,13 @@ def compare_colours(samples: Sequence[Sample]) -> None:
 def compare_costs(sample: Sample, rounds: int) -> None:
     """Prints what each step costs at two sizes."""
     for width, height in SIZES:
-        picture = picture_of(cv2.resize(sample.picture.rgb, (width, height), interpolation=cv2.INTER_CUBIC))
+        large = cv2.resize(sample.picture.rgb, (width, height), interpolation=cv2.INTER_CUBIC)
+        picture = picture_of(np.asarray(large, np.uint8))
         for how in Edges:
-            resized, alpha = timed(lambda p=picture, h=how: cutouts.opacity(p, sample.matte, h), rounds)
-            mixed, pixels = timed(lambda p=picture, a=alpha: cutouts.transparent(p.rgb, a), rounds)
-            clean, _ = timed(lambda p=picture, a=alpha: cutouts.transparent(Foreground(p, a), a), rounds)
-            encoded, _ = timed(lambda p=pixels: cutouts.encode(p, PictureFormat.PNG), rounds)
+            resized, alpha = timed(partial(cutouts.opacity, picture, sample.matte, how), rounds)
+            mixed, pixels = timed(partial(cutouts.transparent, picture.rgb, alpha), rounds)
+            clean, _ = timed(partial(decontaminated, picture, alpha), rounds)
+            encoded, _ = timed(partial(cutouts.encode, pixels, PictureFormat.PNG), rounds)
             print(
                 f"{width} × {height}  {how.value:>7}: alpha {resized:.1f} ms  cut-out {mixed:.1f} ms, decontaminated "
                 f"{clean:.1f} ms  PNG {encoded:.1f} ms",
