@@ -59,7 +59,7 @@ def graph(
 
 def means(layout: str = "NCHW") -> bytes:
     axes = [2, 3] if layout == "NCHW" else [1, 2]
-    shape = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
+    shape: list[int | str] = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
     return graph([helper.make_node("ReduceMean", ["x"], ["y"], axes=axes, keepdims=0)], shape, ["n", 3])
 
 

@@ -57,7 +57,7 @@ def test_a_normalisation_is_folded(state: dict[str, Any]) -> None:
         )[0]
         for each in (changed, folded)
     ]
-    assert np.allclose(*answers, atol=1e-5)
+    assert np.allclose(answers[0], answers[1], atol=1e-5)
 
 
 def test_the_large_one_is_told_from_the_small_one() -> None:
