@@ -39,6 +39,11 @@ class Judgement:
     """Of the median picture from file to mask, on one core."""
 
     @property
+    def data(self) -> str:
+        """What was judged by, in words."""
+        return f"{len(self.pictures)} pictures of {self.pictures[0].picture.parent.name.upper()} with masks made by people"
+
+    @property
     def mean(self) -> Score:
         """Over all pictures."""
         return mean([judged.score for judged in self.pictures])
