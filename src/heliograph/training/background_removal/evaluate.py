@@ -41,7 +41,8 @@ class Judgement:
     @property
     def data(self) -> str:
         """What was judged by, in words."""
-        return f"{len(self.pictures)} pictures of {self.pictures[0].picture.parent.name.upper()} with masks made by people"
+        folder = self.pictures[0].picture.parent.name.upper()
+        return f"{len(self.pictures)} pictures of {folder} with masks made by people"
 
     @property
     def mean(self) -> Score:
