@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from heliograph.adapters.imaging import cutouts
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.adapters.imaging.foreground import Foreground
+from heliograph.adapters.imaging.scoring import score
 from heliograph.bootstrap.parts import load_direct
 from heliograph.core.models import Edges
 from heliograph.core.pictures import Picture, PictureHeader, PictureLimits, UInt8Array
 from heliograph.core.predictions import PictureFormat
+from heliograph.core.scores import mean_score
 from heliograph.settings import read_settings
-from heliograph.training.background_removal import metrics
 from heliograph.training.background_removal.evaluate import pairs, read_grey
 
 Matte = NDArray[np.float32]
@@ -78,9 +79,9 @@ def compare_edges(samples: Sequence[Sample]) -> None:
         scores, spent = [], []
         for sample in samples:
             milliseconds, alpha = timed(partial(cutouts.opacity, sample.picture, sample.matte, how))
-            scores.append(metrics.score(alpha, sample.mask))
+            scores.append(score(alpha, sample.mask))
             spent.append(milliseconds)
-        mean = metrics.mean(scores)
+        mean = mean_score(scores)
         print(
             f"{how.value:>8}  IoU {mean.iou:.4f}  boundary F {mean.boundary_f:.4f}  MAE {mean.mae:.4f}  "
             f"{np.mean(spent):.1f} ms a picture",
