@@ -19,6 +19,8 @@ from heliograph.training.background_removal import evaluate, losses, network, ph
 from heliograph.training.background_removal.__main__ import loaded
 from heliograph.training.progress import Meter
 
+pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
+
 SPEC = FolderStore(Path("nowhere")).spec("efficientnet-lite0")
 RECIPE = train.Recipe(sides=(64, 96), epochs=4, batch=5, warm_up_steps=2, average=0.5)
 
@@ -67,6 +69,11 @@ def test_the_loss_falls_and_a_training_goes_on_where_it_stopped(
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
     assert train.mean_iou(model, train.plain_examples(drawn, 96), 5) > 0.2
+
+
+def test_examples_grow_in_equal_parts_of_the_training() -> None:
+    recipe = train.Recipe(sides=(64, 96, 128), epochs=7)
+    assert [recipe.side(epoch) for epoch in range(7)] == [64, 64, 64, 96, 96, 128, 128]
 
 
 def test_too_few_photographs_are_refused(drawn: list[photographs.Photograph], tmp_path: Path) -> None:
