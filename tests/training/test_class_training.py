@@ -47,9 +47,7 @@ class Lesson:
         chosen = features.Views(views, seed=1)
         return features.kept(folder, examples, chosen, self.see, self.viewer, progress=lambda done: None)
 
-    def train(
-        self, folder: Path, *, stop_after: int | None = None
-    ) -> tuple[list[train.Epoch], Network]:
+    def train(self, folder: Path, *, stop_after: int | None = None) -> tuple[list[train.Epoch], Network]:
         """The epochs of a training, and the network that comes out."""
         epochs, net = [], self.network()
 
@@ -75,16 +73,12 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
 
 
 @pytest.fixture(scope="module")
-def whole(
-    lesson: Lesson, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[train.Epoch], Network]:
+def whole(lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[train.Epoch], Network]:
     """A training that nothing interrupted."""
     return lesson.train(tmp_path_factory.mktemp("whole"))
 
 
-def test_the_loss_falls_on_ten_pictures(
-    lesson: Lesson, whole: tuple[list[train.Epoch], Network]
-) -> None:
+def test_the_loss_falls_on_ten_pictures(lesson: Lesson, whole: tuple[list[train.Epoch], Network]) -> None:
     assert len(lesson.seen) == 9
     epochs, _ = whole
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
