@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from heliograph.core import errors
 from heliograph.training import exporting, runs
 from heliograph.training.characters import __main__ as program
 from heliograph.training.characters import data, drawn, package
-from heliograph.training.characters.train import Epoch, Recipe, train
+from heliograph.training.characters.train import Epoch, Recipe, prepare, train
+
+pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
 
 TEN = drawn.draw(10)
 RECIPE = Recipe(epochs=12, batch=10)
@@ -43,20 +46,33 @@ def trained(
     return epochs, hashlib.sha256(weights).hexdigest()
 
 
-def test_the_loss_falls_on_ten_characters(tmp_path: Path) -> None:
-    epochs, _ = trained(tmp_path)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Epoch], str]:
+    """A training that nothing interrupted."""
+    return trained(tmp_path_factory.mktemp("whole"))
+
+
+def test_the_loss_falls_on_ten_characters(whole: tuple[list[Epoch], str]) -> None:
+    epochs, _ = whole
     assert [epoch.number for epoch in epochs] == list(range(1, 13))
     assert np.mean([e.loss for e in epochs[-3:]]) < 0.9 * np.mean([e.loss for e in epochs[:3]])
 
 
-def test_the_same_seed_and_characters_give_the_same_model(tmp_path: Path) -> None:
-    recipe = Recipe(epochs=2, batch=10)
-    first, second = trained(tmp_path / "a", recipe), trained(tmp_path / "b", recipe)
-    other = trained(tmp_path / "c", Recipe(epochs=2, batch=10, seed=2))
-    assert first[1] == second[1] != other[1]
+def test_the_same_seed_and_characters_give_the_same_model(
+    whole: tuple[list[Epoch], str], tmp_path: Path
+) -> None:
+    assert trained(tmp_path)[1] == whole[1]
 
 
-def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_seed_shows_other_pictures() -> None:
+    (first,), (again,), (other,) = (prepare(TEN, replace(RECIPE, seed=seed), 0) for seed in (1, 1, 2))
+    assert np.array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_an_interrupted_training_goes_on(
+    whole: tuple[list[Epoch], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(PowerCut):
         trained(tmp_path, stop_after=5)
@@ -64,7 +80,13 @@ def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-0004"]
     epochs, _ = trained(tmp_path)
     assert [epoch.number for epoch in epochs] == list(range(5, 13))
-    assert epochs[-1].loss < 2.3, "it began anew"
+    assert epochs[0].loss == pytest.approx(whole[0][4].loss, rel=0.2), "only its dropout is another"
+
+
+def test_a_short_training_ends_with_the_weights_that_it_learned() -> None:
+    assert Recipe().average_over(4_578) == 0.998, "the model that ships"
+    assert Recipe().average_over(24) == pytest.approx(19 / 24)
+    assert Recipe().average_over(1) == 0
 
 
 def test_fewer_characters_than_a_batch_are_refused(tmp_path: Path) -> None:

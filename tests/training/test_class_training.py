@@ -14,10 +14,14 @@ from heliograph.adapters.models.store import FolderStore
 from heliograph.core.pictures import PictureLimits
 from heliograph.training import encoder, exporting, runs
 from heliograph.training.classes import features, folders, making, network, train
+from heliograph.training.classes.network import Network
 from heliograph.training.classes.views import Viewer
 
+pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
+
 SPEC = FolderStore(Path("nowhere")).spec("efficientnet-lite0")
-RECIPE = train.Recipe(epochs=4, views=2, batch=4, head_steps=20)
+RECIPE = train.Recipe(epochs=4, views=2, batch=4, head_steps=2)
+"""The last layer learns next to nothing on its own, so that the loss has where to fall from."""
 
 
 class PowerCut(Exception):
@@ -35,7 +39,7 @@ class Lesson:
         self.seen = self.kept(folder / "seen", self.collection.training, 2)
         self.held_out = self.kept(folder / "held-out", self.collection.held_out, 1)
 
-    def network(self) -> network.Network:
+    def network(self) -> Network:
         """A fresh one."""
         return network.build(3, self.state, dropout=RECIPE.dropout)
 
@@ -43,10 +47,8 @@ class Lesson:
         chosen = features.Views(views, seed=1)
         return features.kept(folder, examples, chosen, self.see, self.viewer, progress=lambda done: None)
 
-    def train(
-        self, folder: Path, recipe: train.Recipe = RECIPE, *, stop_after: int | None = None
-    ) -> tuple[list[train.Epoch], str]:
-        """The epochs of a training, and a digest of the weights that come out."""
+    def train(self, folder: Path, *, stop_after: int | None = None) -> tuple[list[train.Epoch], Network]:
+        """The epochs of a training, and the network that comes out."""
         epochs, net = [], self.network()
 
         def report(epoch: train.Epoch) -> None:
@@ -54,11 +56,15 @@ class Lesson:
             if epoch.number == stop_after:
                 raise PowerCut
 
-        with runs.opened(folder, training="shapes", recipe=recipe, data={}) as run:
-            train.train_head(net, self.seen, recipe)
-            train.fine_tune(net, self.seen, self.held_out, recipe, run, report=report)
-        weights = b"".join(np.asarray(weight).tobytes() for weight in net.whole.weights)
-        return epochs, hashlib.sha256(weights).hexdigest()
+        with runs.opened(folder, training="shapes", recipe=RECIPE, data={}) as run:
+            train.train_head(net, self.seen, RECIPE)
+            train.fine_tune(net, self.seen, self.held_out, RECIPE, run, report=report)
+        return epochs, net
+
+
+def digest(net: Network) -> str:
+    """Another one for other weights."""
+    return hashlib.sha256(b"".join(np.asarray(weight).tobytes() for weight in net.whole.weights)).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -66,33 +72,39 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     return Lesson(tmp_path_factory.mktemp("lesson"))
 
 
-def test_the_loss_falls_on_ten_pictures(lesson: Lesson, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[train.Epoch], Network]:
+    """A training that nothing interrupted."""
+    return lesson.train(tmp_path_factory.mktemp("whole"))
+
+
+def test_the_loss_falls_on_ten_pictures(lesson: Lesson, whole: tuple[list[train.Epoch], Network]) -> None:
     assert len(lesson.seen) == 9
-    epochs, _ = lesson.train(tmp_path, train.Recipe(epochs=6, views=2, batch=4, head_steps=0))
-    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4, 5, 6]
-    assert epochs[-1].loss < 0.9 * epochs[0].loss
+    epochs, _ = whole
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].loss < 0.8 * epochs[0].loss
 
 
 def test_the_same_seed_and_pictures_give_the_same_model_and_an_interruption_changes_nothing(
-    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson,
+    whole: tuple[list[train.Epoch], Network],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", 0.0)
-    _, whole = lesson.train(tmp_path / "whole")
     with pytest.raises(PowerCut):
-        lesson.train(tmp_path / "cut", stop_after=3)
-    epochs, resumed = lesson.train(tmp_path / "cut")
+        lesson.train(tmp_path, stop_after=3)
+    epochs, resumed = lesson.train(tmp_path)
     assert [epoch.number for epoch in epochs] == [3, 4], "the third was reported and not yet kept"
-    assert resumed == whole
+    assert digest(resumed) == digest(whole[1]) != digest(lesson.network())
 
 
-def test_the_lower_blocks_and_the_statistics_stay_those_of_imagenet(lesson: Lesson, tmp_path: Path) -> None:
-    net, fresh = lesson.network(), lesson.network()
-    with runs.opened(tmp_path, training="shapes", recipe=RECIPE, data={}) as run:
-        train.train_head(net, lesson.seen, RECIPE)
-        train.fine_tune(net, lesson.seen, lesson.held_out, RECIPE, run, report=lambda epoch: None)
+def test_the_lower_blocks_and_the_statistics_stay_those_of_imagenet(
+    lesson: Lesson, whole: tuple[list[train.Epoch], Network]
+) -> None:
     changed = {
         after.path
-        for before, after in zip(fresh.whole.weights, net.whole.weights, strict=True)
+        for before, after in zip(lesson.network().whole.weights, whole[1].whole.weights, strict=True)
         if not np.array_equal(np.asarray(before), np.asarray(after))
     }
     assert any("logits" in path for path in changed)

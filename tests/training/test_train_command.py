@@ -16,17 +16,16 @@ import pytest
 import drawn_classes
 from service import start_service
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def train(*arguments: str, store: Path, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """The command, run in ``folder``."""
     environment = {**os.environ, "HELIOGRAPH_MODEL_DIR": str(store), **settings}
     command = [sys.executable, "-m", "heliograph", "train", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(600)
 def test_a_folder_of_pictures_becomes_a_model_that_is_served(tmp_path: Path) -> None:
     data, store = drawn_classes.write(tmp_path / "shapes", each=8), tmp_path / "store"
     (data / "disc" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")

@@ -40,6 +40,12 @@ class Judgement:
     """Of the median picture from file to mask, on one core."""
 
     @property
+    def data(self) -> str:
+        """What was judged by, in words."""
+        folder = self.pictures[0].picture.parent.name.upper()
+        return f"{len(self.pictures)} pictures of {folder} with masks made by people"
+
+    @property
     def mean(self) -> MatteScore:
         """Over all pictures."""
         return mean_score([judged.score for judged in self.pictures])

@@ -19,11 +19,11 @@ LEVELS = 5
 """How many mattes it gives while it trains: at strides 1, 2, 4, 8 and 16, the finest first."""
 
 
-def build(side: int | None = None) -> keras.Model:
+def build(side: int = SIDE_PIXELS) -> keras.Model:
     """The network, with fresh weights: (n, side, side, 3) pictures in, `LEVELS` mattes of logits out.
 
     The first output (n, side, side, 1) is the answer; the others are only for learning.
-    ``side`` is a multiple of 32, or None for one that takes any; pictures are ``(value - encoder.MEAN) / encoder.STD``.
+    ``side`` is a multiple of 32; pictures are ``(value - encoder.MEAN) / encoder.STD``.
     """
     pictures = keras.Input((side, side, 3), name="pictures")
     taps = encoder.encode(pictures)
@@ -59,9 +59,9 @@ def build(side: int | None = None) -> keras.Model:
     return keras.Model(pictures, mattes[::-1], name="silhouette")
 
 
-def answering(model: keras.Model) -> keras.Model:
-    """The network with its answer alone: (n, SIDE_PIXELS, SIDE_PIXELS, 1) mattes from 0 to 1."""
-    fixed = build(SIDE_PIXELS)
+def answering(model: keras.Model, side: int) -> keras.Model:
+    """The network with its answer alone: (n, side, side, 1) mattes from 0 to 1."""
+    fixed = build(side)
     fixed.set_weights(model.get_weights())
     matte = keras.layers.Activation("sigmoid", name="matte")(fixed.outputs[0])
     return keras.Model(fixed.input, matte, name="silhouette")

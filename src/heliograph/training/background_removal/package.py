@@ -33,6 +33,7 @@ class Facts:
     epochs: int
     batch: int
     sides: tuple[int, ...]
+    frozen_blocks: int
     seed: int
     minutes: float
 
@@ -43,13 +44,13 @@ def export(model: keras.Model, path: Path, *, probes: Float32Array) -> None:
     Args:
         model: of `network.build`, trained.
         path: the file, with weights in half precision that are computed with in single precision.
-        probes: (n, side, side, 3) pictures to prove it with.
+        probes: (n, side, side, 3) pictures to prove it with, of the side that the file is for.
 
     Raises:
         ExportFailed: the file answers something else than the network.
         ModelInvalid: the network has a layer that cannot be written.
     """
-    answering = network.answering(model)
+    answering = network.answering(model, probes.shape[1])
     data = exporting.halved(exporting.converted(answering, metadata={"licence": "Apache-2.0"}))
     (found,) = exporting.runner(data)(probes)
     wanted = answering.predict(probes, verbose=0).transpose(0, 3, 1, 2)
@@ -77,7 +78,7 @@ def write(
     values = {
         "mean": encoder.MEAN,
         "std": encoder.STD,
-        "side": network.SIDE_PIXELS,
+        "side": facts.sides[-1],
         "megabytes": f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
         "total": f"{sum(facts.sources.values()):,}",
         "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),
@@ -86,8 +87,12 @@ def write(
         "epochs": facts.epochs,
         "batch": facts.batch,
         "sides": ", ".join(map(str, facts.sides)),
+        "frozen": f"the encoder's first {facts.frozen_blocks} blocks as ImageNet made them, "
+        if facts.frozen_blocks
+        else "",
         "seed": facts.seed,
         "minutes": round(facts.minutes),
+        "judged": judgement.data if judgement else "nothing",
         "accuracy": _accuracy(judgement) if judgement else "",
         "table": _table({NAME: judgement, **compared}) if judgement else "Not measured.",
     }
@@ -95,7 +100,7 @@ def write(
 
 
 def _accuracy(judgement: Judgement) -> str:
-    score, data = judgement.mean, f"{len(judgement.pictures)} pictures with masks made by people"
+    score, data = judgement.mean, judgement.data
     rows = [
         ("mean IoU at 0.5", score.iou),
         ("boundary F-measure, 3 pixels", score.boundary_f),

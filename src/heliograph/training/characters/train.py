@@ -16,6 +16,8 @@ from heliograph.training.characters.data import LABELS, Characters, normalise
 from heliograph.training.runs import Run, TrainingRefused
 
 CHECKPOINT = "network.keras"
+SETTLING_STEPS = 60
+"""At least; `network` forgets a twentieth of what was measured before in each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,14 @@ class Recipe:
     temperature: float = 0.5
     """The logits are divided by it at export, so that the probabilities can be believed."""
     average: float = 0.998
-    """How much of the moving average of the weights each step keeps."""
+    """How much of the moving average of the weights each step keeps, in a training of many steps."""
+
+    def average_over(self, steps: int) -> float:
+        """The same in a training of so many steps: its weights are averaged over its last fifth at most.
+
+        Otherwise a short training would end with the weights that it began with.
+        """
+        return max(0.0, min(self.average, 1 - 5 / steps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,7 @@ def compiled(recipe: Recipe, *, steps: int) -> keras.Model:
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average
+        rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average_over(total)
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
@@ -134,5 +143,7 @@ def prepare(characters: Characters, recipe: Recipe, number: int) -> list[Batch]:
 def settle(model: keras.Model, characters: Characters, recipe: Recipe) -> None:
     """Measures the normalisations anew: for the averaged weights, on pictures that are not mixed."""
     rng = np.random.default_rng((recipe.seed, recipe.epochs))
-    for indices in np.array_split(rng.permutation(len(characters)), len(characters) // recipe.batch):
-        model(normalise(characters.pictures[indices])[..., None], training=True)
+    steps = len(characters) // recipe.batch
+    for _ in range(-(-SETTLING_STEPS // steps)):
+        for indices in np.array_split(rng.permutation(len(characters)), steps):
+            model(normalise(characters.pictures[indices])[..., None], training=True)

@@ -1,0 +1,136 @@
+"""The background remover's training: it learns, goes on where it stopped, and ends with a package that is served."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+import drawn_subjects
+from heliograph.adapters.models.manifest import read_package
+from heliograph.adapters.models.store import FolderStore
+from heliograph.training import encoder, exporting, runs
+from heliograph.training.background_removal import evaluate, losses, network, photographs, train
+from heliograph.training.background_removal.__main__ import loaded
+from heliograph.training.progress import Meter
+
+pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
+
+SPEC = FolderStore(Path("nowhere")).spec("efficientnet-lite0")
+RECIPE = train.Recipe(sides=(64, 96), epochs=4, batch=5, warm_up_steps=2, average=0.5)
+
+
+class PowerCut(Exception):
+    """What ends a training in these tests."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[photographs.Photograph]:
+    folder = tmp_path_factory.mktemp("photographs")
+    return photographs.find([drawn_subjects.write(folder / "drawn", 10)], folder / "labels")
+
+
+class Timer(Meter):
+    """A meter at which the power fails when a line begins so."""
+
+    def __init__(self, fails_at: str | None = None) -> None:
+        super().__init__("training", 1, Console(stderr=True), None)
+        self._fails_at = fails_at
+
+    def say(self, line: str) -> None:
+        if self._fails_at is not None and line.startswith(self._fails_at):
+            raise PowerCut
+
+
+def learn(
+    folder: Path, drawn: list[photographs.Photograph], meter: Meter
+) -> tuple[keras.Model, list[dict[str, float]]]:
+    """The network and the history of the run in ``folder``."""
+    with runs.opened(folder, training="drawn", recipe=RECIPE, data={}) as run:
+        state = encoder.imagenet_state(SPEC)
+        model = train.train(drawn, drawn[:2], RECIPE, run, state=state, threads=2, meter=meter)
+        return model, run.history()
+
+
+def test_the_loss_falls_and_a_training_goes_on_where_it_stopped(
+    drawn: list[photographs.Photograph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = runs.Run.save.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "every_seconds", 0.0)
+    with pytest.raises(PowerCut):
+        learn(tmp_path, drawn, Timer("epoch 4 of 4"))
+    model, history = learn(tmp_path, drawn, Timer())
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert train.mean_iou(model, train.plain_examples(drawn, 96), 5) > 0.2
+
+
+def test_examples_grow_in_equal_parts_of_the_training() -> None:
+    recipe = train.Recipe(sides=(64, 96, 128), epochs=7)
+    assert [recipe.side(epoch) for epoch in range(7)] == [64, 64, 64, 96, 96, 128, 128]
+
+
+def test_too_few_photographs_are_refused(drawn: list[photographs.Photograph], tmp_path: Path) -> None:
+    with pytest.raises(runs.TrainingRefused, match="fewer than one batch"):
+        learn(tmp_path, drawn[:3], Timer())
+
+
+def test_the_encoder_is_the_classifier(tmp_path: Path) -> None:
+    """Its features, put through the classifier's last layer, are the logits of the model that is served."""
+    store = FolderStore(tmp_path)
+    state = encoder.imagenet_state(SPEC)
+    pictures = keras.Input((224, 224, 3))
+    whole = keras.Model(pictures, encoder.summarise(encoder.encode(pictures)))
+    encoder.load(whole, state)
+    seen = np.random.default_rng(0).normal(size=(2, 224, 224, 3)).astype(np.float32)
+    logits = whole.predict(seen, verbose=0) @ state["_fc.weight"].T + state["_fc.bias"]
+    (expected,) = exporting.runner(store.find("efficientnet-lite0").path)(seen)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_blocks_can_be_frozen() -> None:
+    model = network.build()
+    encoder.freeze(model, blocks=3)
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+    assert {"encoder_conv_stem", "encoder_bn0", "encoder_blocks_2_project_conv"} <= frozen
+    assert not any(name.startswith(("encoder_blocks_3_", "encoder_conv_head", "stride")) for name in frozen)
+
+
+def test_the_loss_knows_right_from_wrong_and_bears_an_empty_label() -> None:
+    target = np.zeros((2, 16, 16, 1), np.float32)
+    target[0, 4:12, 4:12] = 1
+    right, wrong = 12 * (2 * target - 1), 12 * (1 - 2 * target)
+    good, bad = (keras.ops.convert_to_numpy(losses.matte_loss(target, logits)) for logits in (right, wrong))
+    assert (good < 0.01).all()
+    assert (bad > 2).all()
+
+
+def test_the_command_makes_a_package_that_is_served(tmp_path: Path) -> None:
+    folder = drawn_subjects.write(tmp_path / "drawn", 10)
+    (folder / "3.mask.png").unlink()
+    judge = drawn_subjects.write(tmp_path / "judge", 3)
+    command = [
+        sys.executable, "-m", "heliograph.training.background_removal", "--photographs", str(folder),
+        "--out", str(tmp_path / "out"), "--judge", str(judge), "--epochs", "2", "--batch", "4", "--sides", "64",
+    ]  # fmt: skip
+    refused = subprocess.run([*command, "--teacher"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines()[-1].endswith("3.png has no mask, and no --teacher is named.")
+    (folder / "3.png").unlink()
+    done = subprocess.run([*command, "--teacher"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    assert {"curves.png", "worst.png", "history.csv", "run.json"} <= {path.name for path in out.iterdir()}
+    spec = read_package(out / "silhouette")
+    assert spec.accuracy[0].metric == "mean IoU at 0.5"
+    assert (out / "silhouette" / spec.variants[0].file).stat().st_size < 10_000_000
+    with loaded(FolderStore(out), "silhouette", threads=1) as model:
+        rgb, mask = drawn_subjects.draw(1)
+        alpha = evaluate.opacity(model, (judge / "1.png").read_bytes())
+        assert alpha.shape == mask.shape == rgb.shape[:2]
