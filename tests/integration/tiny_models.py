@@ -38,6 +38,12 @@ def write_models(folder: Path) -> Path:
     return folder
 
 
+def write_slowest(folder: Path) -> Path:
+    """A store with `slowest-colours` alone: a classifier that takes some 2 s a picture."""
+    _write(folder, "slowest-colours", _classifier(layers=10 * SLOW_LAYERS), CLASSIFIER)
+    return folder
+
+
 def put(package: Path, store: Path) -> None:
     """A package in the store, whole, as `models add` does it."""
     part = store / f".adding-{package.name}"
