@@ -16,6 +16,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,12 +27,13 @@ from numpy.typing import NDArray
 from heliograph.adapters.imaging import cutouts
 from heliograph.adapters.imaging.codec import PictureCodec
 from heliograph.adapters.imaging.foreground import Foreground
+from heliograph.adapters.imaging.scoring import score
 from heliograph.bootstrap.parts import load_direct
 from heliograph.core.models import Edges
 from heliograph.core.pictures import Picture, PictureHeader, PictureLimits, UInt8Array
 from heliograph.core.predictions import PictureFormat
+from heliograph.core.scores import mean_score
 from heliograph.settings import read_settings
-from heliograph.training.background_removal import metrics
 from heliograph.training.background_removal.evaluate import pairs, read_grey
 
 Matte = NDArray[np.float32]
@@ -56,6 +58,11 @@ def picture_of(rgb: UInt8Array) -> Picture:
     return Picture(header=PictureHeader(format="pixels", width=rgb.shape[1], height=rgb.shape[0]), rgb=rgb)
 
 
+def decontaminated(picture: Picture, alpha: UInt8Array) -> UInt8Array:
+    """The cut-out with the subject's own colours."""
+    return cutouts.transparent(Foreground(picture, alpha), alpha)
+
+
 def timed(work: Callable[[], Result], rounds: int = 1) -> tuple[float, Result]:
     """The fewest milliseconds of processor time, and what came out."""
     best = float("inf")
@@ -71,10 +78,10 @@ def compare_edges(samples: Sequence[Sample]) -> None:
     for how in Edges:
         scores, spent = [], []
         for sample in samples:
-            milliseconds, alpha = timed(lambda s=sample, h=how: cutouts.opacity(s.picture, s.matte, h))
-            scores.append(metrics.score(alpha, sample.mask))
+            milliseconds, alpha = timed(partial(cutouts.opacity, sample.picture, sample.matte, how))
+            scores.append(score(alpha, sample.mask))
             spent.append(milliseconds)
-        mean = metrics.mean(scores)
+        mean = mean_score(scores)
         print(
             f"{how.value:>8}  IoU {mean.iou:.4f}  boundary F {mean.boundary_f:.4f}  MAE {mean.mae:.4f}  "
             f"{np.mean(spent):.1f} ms a picture",
@@ -107,12 +114,13 @@ def compare_colours(samples: Sequence[Sample]) -> None:
 def compare_costs(sample: Sample, rounds: int) -> None:
     """Prints what each step costs at two sizes."""
     for width, height in SIZES:
-        picture = picture_of(cv2.resize(sample.picture.rgb, (width, height), interpolation=cv2.INTER_CUBIC))
+        large = cv2.resize(sample.picture.rgb, (width, height), interpolation=cv2.INTER_CUBIC)
+        picture = picture_of(np.asarray(large, np.uint8))
         for how in Edges:
-            resized, alpha = timed(lambda p=picture, h=how: cutouts.opacity(p, sample.matte, h), rounds)
-            mixed, pixels = timed(lambda p=picture, a=alpha: cutouts.transparent(p.rgb, a), rounds)
-            clean, _ = timed(lambda p=picture, a=alpha: cutouts.transparent(Foreground(p, a), a), rounds)
-            encoded, _ = timed(lambda p=pixels: cutouts.encode(p, PictureFormat.PNG), rounds)
+            resized, alpha = timed(partial(cutouts.opacity, picture, sample.matte, how), rounds)
+            mixed, pixels = timed(partial(cutouts.transparent, picture.rgb, alpha), rounds)
+            clean, _ = timed(partial(decontaminated, picture, alpha), rounds)
+            encoded, _ = timed(partial(cutouts.encode, pixels, PictureFormat.PNG), rounds)
             print(
                 f"{width} × {height}  {how.value:>7}: alpha {resized:.1f} ms  cut-out {mixed:.1f} ms, decontaminated "
                 f"{clean:.1f} ms  PNG {encoded:.1f} ms",

@@ -57,12 +57,6 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights_folder() -> Path | None:
-    """The folder of real weights of background removers, where there is one."""
-    return DATA / "u2net" if DATA is not None else None
-
-
-@pytest.fixture(scope="session")
 def samples() -> Path:
     """Free photographs, fetched once and kept in the checkout's ignored cache."""
     folder = ROOT / ".cache" / "samples"
@@ -85,7 +79,7 @@ def model_settings() -> dict[str, str]:
 def service(model_settings: dict[str, str]) -> Iterator[Service]:
     """One real service with real models, shared by the tests that leave it as it is."""
     # The first start of all converts weights.
-    with start_service(model_settings, patience=60, removes_backgrounds=DATA is not None) as running:
+    with start_service(model_settings, patience=60) as running:
         yield running
 
 

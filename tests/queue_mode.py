@@ -42,8 +42,8 @@ class QueueMode:
 
 
 @contextmanager
-def queue_mode(server: QueueServer, models: Path, **settings: Any) -> Iterator[QueueMode]:
-    """Processes on one server, with the tiny models."""
+def queue_mode(server: QueueServer, models: Path, /, **settings: Any) -> Iterator[QueueMode]:
+    """Processes on one server, with the tiny models in the folder ``models``."""
     chosen = {
         "model_dir": models,
         "redis_url": server.url,

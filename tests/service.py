@@ -56,7 +56,6 @@ class Program:
 class Service(Program):
     """A process that speaks HTTP, and where it listens."""
 
-    removes_backgrounds: bool = False
     port: int = 0
 
     @property
@@ -124,7 +123,6 @@ def start_service(
     *,
     until: str | None = "/readyz",
     patience: float = PATIENCE_SECONDS,
-    removes_backgrounds: bool = False,
     command: str = "serve",
     **settings: Any,
 ) -> Iterator[Service]:
@@ -133,7 +131,7 @@ def start_service(
     ``until`` of None does not wait.
     """
     with launched([command, "--port", "0"], environment, **settings) as program:
-        service = Service(program.process, program.environment, program.log_file, removes_backgrounds)
+        service = Service(program.process, program.environment, program.log_file)
         if until is not None:
             service.wait_until_it_answers(until, patience=patience)
         yield service

@@ -8,7 +8,7 @@ In Python, without the service::
         best, *rest = model.classify("cat.png")
         print(best.label, best.probability)
 
-    heliograph.load("u2netp").cut_out("cat.png").save("cat-without-background.png")
+    heliograph.load("silhouette").cut_out("cat.png").save("cat-without-background.png")
 """
 
 from __future__ import annotations

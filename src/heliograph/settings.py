@@ -113,7 +113,7 @@ class Settings(BaseSettings):
 
     # Models
     models: Names = Field(
-        ("efficientnet-lite0", "kmnist", "u2netp", "*"),
+        ("efficientnet-lite0", "kmnist", "silhouette", "*"),
         min_length=1,
         description="Models to serve, comma-separated, in the order in which they load. `*` stands for every package "
         "in the store: one that is added or removed while the service runs comes or goes within two seconds.",
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         description="Model behind /classify; if it is not served, the first classification model that is.",
     )
     background_model: str = Field(
-        "u2netp",
+        "silhouette",
         description="Model behind /remove-background; if it is not served, the first background remover that is.",
     )
     model_dir: Path = Field(

@@ -36,10 +36,7 @@ def fleet_service(
 ) -> Iterator[Service]:
     """``heliograph up`` with two workers and real models."""
     environment = {**model_settings, "XDG_DATA_HOME": str(tmp_path_factory.mktemp("data"))}
-    removes = "HELIOGRAPH_MODEL_MIRRORS" in model_settings
-    with start_service(
-        environment, command="up", patience=90, removes_backgrounds=removes, workers=2, drain_seconds=0
-    ) as running:
+    with start_service(environment, command="up", patience=90, workers=2, drain_seconds=0) as running:
         yield running
 
 

@@ -53,7 +53,7 @@ def test_they_are_cancelled_wherever_they_are(
     browser: Browser, fleet_service: Service, samples: Path
 ) -> None:
     with opened(browser, fleet_service.url) as page:
-        choose(page, "Cut-out" if fleet_service.removes_backgrounds else "Labels")
+        choose(page, "Cut-out")
         send_as_jobs(page)
         drop(page, 60 * photos(samples, "coffee.png"))
         expect(page.locator(".card", has_text="Queued as a job")).not_to_have_count(0)

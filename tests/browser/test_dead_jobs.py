@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from browser.pages import expect, opened
-from integration.tiny_models import colour_picture, write_models
+from integration.tiny_models import colour_picture, write_slowest
 from service import Service, start_service, wait_for
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ ATTEMPTS = 3
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """``heliograph up`` with tiny models, one of them slow."""
+    """``heliograph up`` with a slow model."""
     settings: dict[str, Any] = {
-        "model_dir": write_models(tmp_path_factory.mktemp("models")),
-        "models": "slow-colours",
-        "classification_model": "slow-colours",
+        "model_dir": write_slowest(tmp_path_factory.mktemp("models")),
+        "models": "slowest-colours",
+        "classification_model": "slowest-colours",
         "workers": 2,
         "threads": 1,
         "drain_seconds": 0,

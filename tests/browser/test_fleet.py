@@ -35,7 +35,7 @@ def test_thirty_photos_are_all_answered_though_a_worker_is_stopped(
 ) -> None:
     with opened(browser, two_ready.url) as page, opened(browser, two_ready.url, "#/fleet") as other:
         expect(page.locator(".connection")).to_have_text("Live")
-        choose(page, "Cut-out" if two_ready.removes_backgrounds else "Labels")
+        choose(page, "Cut-out")
         expect(other.locator(".tile.ready")).to_have_count(2)
         drop(
             page,
@@ -92,11 +92,10 @@ def test_jobs_are_listed_filtered_and_inspected(browser: Browser, two_ready: Ser
 
 
 def test_a_job_is_cancelled(browser: Browser, two_ready: Service, samples: Path) -> None:
-    model = "u2netp" if two_ready.removes_backgrounds else "efficientnet-lite0"
     files = [("image", (f"{n}.png", (samples / "cat.png").read_bytes())) for n in range(40)]
     with opened(browser, two_ready.url, "#/jobs") as page:
         expect(page.locator(".connection")).to_have_text("Live")
-        receipt = httpx2.post(f"{two_ready.url}/v1/jobs?model={model}", files=files, timeout=30).json()
+        receipt = httpx2.post(f"{two_ready.url}/v1/jobs?model=silhouette", files=files, timeout=30).json()
         page.get_by_label("Filter by").fill(receipt["jobs"][-1]["id"])
         page.get_by_role("button", name="39.png").click()
         page.get_by_role("button", name="Cancel the job").click()

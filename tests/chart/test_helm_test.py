@@ -51,8 +51,7 @@ def test_it_passes_where_everything_answers(service: Service) -> None:
     assert "ok: kmnist answers" in result.stdout
     assert "ok: efficientnet-lite0 has done it" in result.stdout
     assert "ok: efficientnet-lite0: " in result.stdout
-    assert ("u2netp: a cut-out" in result.stdout) is service.removes_backgrounds
-    assert ("NOTE: u2netp is unavailable" in result.stdout) is not service.removes_backgrounds
+    assert "silhouette: a cut-out" in result.stdout
     assert result.stdout.endswith("ok: metrics are there\n")
 
 

@@ -61,7 +61,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is under version control, as a user has it, with weights to bake in where there are any."""
+    """A copy of what is under version control, as a user has it."""
     folder = tmp_path_factory.mktemp("checkout") / "heliograph"
     for file in tracked():
         target = folder / file.relative_to(ROOT)
@@ -71,19 +71,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights(checkout: Path, weights_folder: Path | None) -> bool:
-    """Whether the image holds a background remover; its weights come from the real data."""
-    if weights_folder is None:
-        return False
-    for file in weights_folder.glob("u2netp*.onnx"):
-        shutil.copy2(file, checkout / "weights")
-    return True
-
-
-@pytest.fixture(scope="session")
-def image(cluster: Cluster, checkout: Path, weights: bool) -> str:
+def image(cluster: Cluster, checkout: Path) -> str:
     """The image, built from the checkout and on every node."""
-    assert weights in (True, False)
     cluster.run(PROGRAM, "base", seconds=300)
     cluster.run(*BUILD, "-t", IMAGE, ".", folder=checkout, seconds=900)
     cluster.load_image(IMAGE)

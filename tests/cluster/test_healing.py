@@ -12,7 +12,12 @@ import pytest
 from cluster.kubernetes import Cluster, Json, Namespace, wait_until
 from cluster.releases import FIXED, install, load_on, longest_silence, wait_for_pods
 
-WORK = ("4:/classify?model=kmnist:/load/tsu.png", "2:/classify:/load/cat.jpg")
+WORK = (
+    "4:/classify?model=kmnist:/load/tsu.png",
+    "2:/classify:/load/cat.jpg",
+    "1:/remove-background:/load/coffee.jpg",
+)
+"""Quick and slow requests, so that some are always in the middle."""
 SILENCE_SECONDS = 10
 
 Measured = Callable[[str], None]
@@ -33,11 +38,6 @@ def nodes_of(namespace: Namespace) -> list[str]:
     return sorted(pod["spec"]["nodeName"] for pod in namespace.pods())
 
 
-def work(weights: bool) -> list[str]:
-    """The load: quick and slow requests, so that some are always in the middle."""
-    return [*WORK, *(["1:/remove-background:/load/coffee.jpg"] if weights else [])]
-
-
 def outcome(account: Json) -> str:
     """The account in one line."""
     return (
@@ -54,10 +54,8 @@ def nothing_was_lost(account: Json) -> None:
     assert account["answered"] == account["sent"] > 100
 
 
-def test_pods_deleted_at_random(
-    release: Namespace, image: str, pictures: Path, weights: bool, measured: Measured
-) -> None:
-    with load_on(release, image, pictures, work(weights)) as load:
+def test_pods_deleted_at_random(release: Namespace, image: str, pictures: Path, measured: Measured) -> None:
+    with load_on(release, image, pictures, WORK) as load:
         for _ in range(4):
             release.kubectl("delete", "pod", secrets.choice(release.ready_pods()), "--wait=false")
             time.sleep(1)
@@ -68,11 +66,9 @@ def test_pods_deleted_at_random(
     assert len(account["workers"]) >= 4
 
 
-def test_rolling_upgrade(
-    release: Namespace, image: str, pictures: Path, weights: bool, measured: Measured
-) -> None:
+def test_rolling_upgrade(release: Namespace, image: str, pictures: Path, measured: Measured) -> None:
     before = set(release.ready_pods())
-    with load_on(release, image, pictures, work(weights)) as load:
+    with load_on(release, image, pictures, WORK) as load:
         install(release, image, *FIXED, "serve.nodeFailureSeconds=5", "settings.maxInFlight=48")
         wait_until("the old pods gone", lambda: not before & names(release), 120)
         time.sleep(2)
@@ -90,10 +86,10 @@ def names(namespace: Namespace) -> set[str]:
 
 
 def test_node_drained(
-    cluster: Cluster, release: Namespace, image: str, pictures: Path, weights: bool, measured: Measured
+    cluster: Cluster, release: Namespace, image: str, pictures: Path, measured: Measured
 ) -> None:
     try:
-        with load_on(release, image, pictures, work(weights), node="node-1") as load:
+        with load_on(release, image, pictures, WORK, node="node-1") as load:
             words = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=100s"]
             mine = "--pod-selector=app.kubernetes.io/name=heliograph"
             cluster.kubectl("drain", "node-2", mine, *words, seconds=150)
@@ -107,11 +103,11 @@ def test_node_drained(
 
 
 def test_node_killed(
-    cluster: Cluster, release: Namespace, image: str, pictures: Path, weights: bool, measured: Measured
+    cluster: Cluster, release: Namespace, image: str, pictures: Path, measured: Measured
 ) -> None:
     """What the dead node had taken is lost to it, but not to a client that tries again; the service never stops."""
     try:
-        with load_on(release, image, pictures, work(weights), node="node-1") as load:
+        with load_on(release, image, pictures, WORK, node="node-1") as load:
             cluster.stop_node("node-2")
             gone = wait_until("the node not ready", lambda: not cluster.node_ready("node-2"), 90)
             moved = wait_until("two pods on the other node", lambda: moved_to(release, "node-1"), 120)

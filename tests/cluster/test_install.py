@@ -42,7 +42,7 @@ def unmade_namespace(cluster: Cluster, purpose: str) -> Iterator[Namespace]:
 
 
 def test_deploy_by_loading_and_three_ways_in(
-    cluster: Cluster, checkout: Path, image: str, weights: bool, pictures: Path
+    cluster: Cluster, checkout: Path, image: str, pictures: Path
 ) -> None:
     """NodePort, LoadBalancer and port-forward give right answers, from both pods; cleanup leaves nothing."""
     assert image
@@ -55,12 +55,12 @@ def test_deploy_by_loading_and_three_ways_in(
         namespace.helm("test", "heliograph", "--timeout", "120s")
         port = namespace.get("service", "heliograph")["spec"]["ports"][0]["nodePort"]
         for address in cluster.node_addresses():
-            check_answers(f"http://{address}:{port}", pictures, removes_backgrounds=weights)
+            check_answers(f"http://{address}:{port}", pictures)
         balancer = wait_until_balanced(namespace)
-        check_answers(balancer, pictures, removes_backgrounds=weights)
+        check_answers(balancer, pictures)
         assert workers_that_answer(balancer, pictures, 40) == set(namespace.ready_pods())
         with namespace.forwarded() as url:
-            check_answers(url, pictures, removes_backgrounds=weights)
+            check_answers(url, pictures)
 
         before = generation(namespace)
         deploy(cluster, checkout, namespace.name, *words)
@@ -95,9 +95,7 @@ def test_a_pod_is_ready_soon(cluster: Cluster, image: str, measured: Callable[[s
     assert min(seconds) < READY_SECONDS
 
 
-def test_deploy_through_a_registry(
-    cluster: Cluster, checkout: Path, image: str, pictures: Path, weights: bool
-) -> None:
+def test_deploy_through_a_registry(cluster: Cluster, checkout: Path, image: str, pictures: Path) -> None:
     """The image is pushed, and the nodes pull it."""
     assert image
     words = ["--image", "localhost:5000/heliograph", "--push", "--set", "image.pullPolicy=Always"]
@@ -109,10 +107,10 @@ def test_deploy_through_a_registry(
         messages = [event["message"] for event in namespace.get("events")["items"]]
         assert any("Successfully pulled image" in message for message in messages)
         with namespace.forwarded() as url:
-            check_answers(url, pictures, removes_backgrounds=weights)
+            check_answers(url, pictures)
 
 
-def test_plain_manifests(cluster: Cluster, checkout: Path, image: str, pictures: Path, weights: bool) -> None:
+def test_plain_manifests(cluster: Cluster, checkout: Path, image: str, pictures: Path) -> None:
     """``kubectl apply -f`` alone is enough, once the image has the name that the manifests give."""
     with cluster.namespace("plain") as namespace:
         manifest = (checkout / "manifests" / "heliograph.yaml").read_text()
@@ -122,7 +120,7 @@ def test_plain_manifests(cluster: Cluster, checkout: Path, image: str, pictures:
         namespace.kubectl("apply", "-f", checkout / "manifests" / "heliograph.yaml")
         wait_until("two ready pods", lambda: len(namespace.ready_pods()) >= 2, 60)
         with namespace.forwarded() as url:
-            check_answers(url, pictures, removes_backgrounds=weights)
+            check_answers(url, pictures)
 
 
 def test_keys_from_a_secret(cluster: Cluster, image: str, pictures: Path) -> None:

@@ -89,13 +89,13 @@ def test_who_signs_in_is_known_to_every_gateway(browser: Browser, release: Relea
 
 
 def test_a_pod_is_stopped_by_a_click_and_every_picture_is_answered(
-    browser: Browser, release: Release, samples: Path, weights: bool
+    browser: Browser, release: Release, samples: Path
 ) -> None:
     with release.page(browser, "") as page, release.page(browser, "#/fleet") as other:
         expect(other.locator(".tile.ready")).to_have_count(2)
         before = release.workers()
         assert set(other.locator(".tile-name").all_inner_texts()) == before
-        choose(page, "Cut-out" if weights else "Labels")
+        choose(page, "Cut-out")
         files = [(f"{n}-{name}", data) for n in range(COUNT) for name, data in photos(samples, *NAMES)]
         drop(page, files[:COUNT])
         expect(page.locator(".card.asking")).not_to_have_count(0)

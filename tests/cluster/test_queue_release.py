@@ -60,7 +60,7 @@ def open_jobs(server: Server) -> int:
 
 
 def test_keda_scales_from_nothing_and_back(
-    cluster: Cluster, image: str, pictures: Path, weights: bool, measured: Measured
+    cluster: Cluster, image: str, pictures: Path, measured: Measured
 ) -> None:
     """A thousand pictures: no worker, then some, then none again, and never none while there is something to do."""
     with cluster.namespace("keda") as namespace:
@@ -69,7 +69,7 @@ def test_keda_scales_from_nothing_and_back(
         assert hpas_of_workers(namespace) == ["keda-hpa-heliograph-worker"], "one scaler and no more"
         wait_until("no worker", lambda: replicas(namespace) == 0 and not namespace.pods("worker"), 60)
         began = time.monotonic()
-        check_answers(url_of(namespace), pictures, removes_backgrounds=weights)
+        check_answers(url_of(namespace), pictures)
         measured(f"three answers after {time.monotonic() - began:.1f} s, with no worker at the start")
         wait_until("no worker again", lambda: replicas(namespace) == 0, 90)
         server, most, ended_at = open_server(namespace), 0, 0.0

@@ -6,18 +6,20 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from heliograph.serving.following import LOOK_SECONDS
-from integration.tiny_models import colour_picture, write_models
+from integration.tiny_models import colour_picture, put, write_models
 from service import Service, start_service, wait_for
 
 SOON_SECONDS = 60.0
-"""How long it may take on a machine that is busy; `test_it_is_noticed_within_two_seconds` has the promise."""
+"""How long it may take on a machine that is busy; `test_it_comes_and_leaves_within_two_seconds` has the promise."""
+ROUNDS = 4
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -42,16 +44,9 @@ def running(store: Path) -> Iterator[Service]:
         yield service
 
 
-def put(package: Path, store: Path) -> None:
-    """A package in the store, whole, as `models add` does it."""
-    part = store / f".adding-{package.name}"
-    shutil.copytree(package, part)
-    part.rename(store / package.name)
-
-
-def ask(service: Service, model: str, **more: str) -> httpx2.Response:
-    files = {"image": ("red.png", colour_picture("red"), "image/png")}
-    return httpx2.post(f"{service.url}/v1/models/{model}/predict", files=files, data=more, timeout=200)
+def ask(service: Service, model: str, *, count: int = 1) -> httpx2.Response:
+    files = [("image", ("red.png", colour_picture("red"), "image/png"))] * count
+    return httpx2.post(f"{service.url}/v1/models/{model}/predict", files=files, timeout=200)
 
 
 def names(service: Service) -> list[str]:
@@ -87,29 +82,36 @@ def info(service: Service) -> str:
 def test_requests_under_way_are_answered_when_their_model_leaves(
     running: Service, store: Path, all_models: Path
 ) -> None:
-    put(all_models / "busy-colours", store)
-    wait_for("the model", lambda: "busy-colours" in names(running), patience=SOON_SECONDS)
-    statuses: list[int] = []
+    put(all_models / "slow-colours", store)
+    wait_for("the model", lambda: "slow-colours" in names(running), patience=SOON_SECONDS)
+    before = computed(running, "slow-colours")
+    with ThreadPoolExecutor(4) as threads:
+        requests = [threads.submit(ask, running, "slow-colours", count=count) for count in (12, 1, 1, 1)]
+        wait_for("all requests", lambda: in_flight(running) >= 4, patience=SOON_SECONDS)
+        wait_for("a batch", lambda: computed(running, "slow-colours") > before, patience=SOON_SECONDS)
+        shutil.rmtree(store / "slow-colours")
+        wait_for("its end", lambda: "slow-colours" not in names(running), patience=SOON_SECONDS)
+        assert ask(running, "slow-colours").status_code == 404
+        assert not requests[0].done(), "it left while it was at work"
+        answers = [request.result() for request in requests]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    labels = [result["predictions"][0]["label"] for each in answers for result in each.json()["results"]]
+    assert labels == ["red"] * 15
+    wait_for("its engine's end", lambda: 'model="slow-colours"' not in info(running), patience=SOON_SECONDS)
+    assert "threads do not end" not in running.log()
 
-    def one() -> None:
-        statuses.append(ask(running, "busy-colours").status_code)
 
-    threads = [threading.Thread(target=one) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    wait_for("a picture", lambda: in_flight(running) > 0 or len(statuses) > 0, patience=SOON_SECONDS)
-    shutil.rmtree(store / "busy-colours")
-    for thread in threads:
-        thread.join()
-    assert set(statuses) <= {200, 404}, "one that came too late is told so, and none is cut off"
-    assert 200 in statuses
-    wait_for("the end of it", lambda: ask(running, "busy-colours").status_code == 404, patience=SOON_SECONDS)
+def computed(service: Service, model: str) -> float:
+    return counted(service, f'heliograph_batch_size_sum{{model="{model}"}}')
 
 
-def in_flight(service: Service) -> int:
+def in_flight(service: Service) -> float:
+    return counted(service, "heliograph_requests_in_flight")
+
+
+def counted(service: Service, sample: str) -> float:
     lines = service.get("/metrics").text.splitlines()
-    values = [line.split()[-1] for line in lines if line.startswith("heliograph_requests_in_flight")]
-    return int(float(values[0])) if values else 0
+    return sum(float(line.split()[-1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
 
 
 def test_another_package_of_the_name_takes_over_without_a_gap(
@@ -165,6 +167,19 @@ def test_without_a_star_the_store_is_left_alone(store: Path, all_models: Path) -
         assert names(service) == ["colours"]
 
 
-def test_it_is_noticed_within_two_seconds() -> None:
-    """Two looks for what leaves, one for what comes; loading is a model's own time."""
-    assert 2 * LOOK_SECONDS <= 1.0
+def test_it_comes_and_leaves_within_two_seconds(running: Service, store: Path, all_models: Path) -> None:
+    """In the best of some rounds, since others may keep the machine busy."""
+    comes, leaves = [], []
+    for _ in range(ROUNDS):
+        put(all_models / "brightness", store)
+        comes.append(seconds_until("it is there", lambda: "brightness" in names(running)))
+        shutil.rmtree(store / "brightness")
+        leaves.append(seconds_until("it is gone", lambda: "brightness" not in names(running)))
+    assert min(comes) < 2.0, comes
+    assert min(leaves) < 2.0, leaves
+
+
+def seconds_until(what: str, condition: Callable[[], bool]) -> float:
+    started = time.monotonic()
+    wait_for(what, condition, patience=SOON_SECONDS)
+    return time.monotonic() - started

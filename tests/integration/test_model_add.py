@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -19,7 +20,9 @@ from typer.testing import CliRunner
 from heliograph.adapters.models.manifest import read_package
 from heliograph.cli.app import app
 from heliograph.core.models import Channels, Layout, Meaning, Task
+from heliograph.core.pictures import Float32Array
 from keras_archives import brightness, input_layer, layer, sequential, write_keras
+from torch_files import published_u2netp, write_state_dict
 
 pytestmark = pytest.mark.timeout(
     400
@@ -59,7 +62,7 @@ def graph(
 
 def means(layout: str = "NCHW") -> bytes:
     axes = [2, 3] if layout == "NCHW" else [1, 2]
-    shape = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
+    shape: list[int | str] = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
     return graph([helper.make_node("ReduceMean", ["x"], ["y"], axes=axes, keepdims=0)], shape, ["n", 3])
 
 
@@ -134,6 +137,36 @@ def test_a_background_remover_must_answer_with_a_matte(tmp_path: Path, store: Pa
     status, said = add(file, "--preprocessing", "unit")
     assert status == 0, said
     assert read_package(store / "cut").task is Task.BACKGROUND_REMOVAL
+
+
+def test_weights_of_pytorch_become_a_package_that_answers(
+    tmp_path: Path, store: Path, data_folder: Path
+) -> None:
+    file = write_state_dict(tmp_path / "My remover.pth", published_u2netp(data_folder))
+    status, said = add(file, "--licence", "Apache-2.0")
+    assert status == 0, said
+    spec = read_package(store / "my-remover")
+    assert (spec.task, spec.output.meaning) == (Task.BACKGROUND_REMOVAL, Meaning.MATTE)
+    assert (spec.input.width, spec.input.channels, spec.input.layout) == (320, Channels.RGB, Layout.NCHW)
+    assert left(store) == ["my-remover"]
+    picture = np.random.default_rng(0).normal(size=(1, 3, 320, 320)).astype(np.float32)
+    answer = answer_of(store / "my-remover" / spec.variants[0].file, picture)
+    reference = answer_of(data_folder / "u2net" / "u2netp_fp16w.onnx", picture)
+    assert np.abs(answer - reference).max() < 1e-5
+
+
+def answer_of(path: Path, picture: Float32Array) -> Float32Array:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answer: Float32Array = session.run(None, {session.get_inputs()[0].name: picture})[0]
+    return answer
+
+
+def test_other_weights_of_pytorch_are_refused_with_what_helps(tmp_path: Path, store: Path) -> None:
+    file = write_state_dict(tmp_path / "net.pth", {"fc.weight": np.zeros((2, 2), np.float32)})
+    status, said = add(file)
+    assert status == 1
+    assert "torch.onnx.export" in said
+    assert left(store) == []
 
 
 def test_a_name_that_ships_is_not_hidden_by_chance(tmp_path: Path, store: Path) -> None:

@@ -77,7 +77,15 @@ def test_a_background_remover(tmp_path: Path) -> None:
     assert facts["pictures"] == 2
     assert facts["mean_iou"] > 0.95
     assert facts["mae"] < 0.05
-    assert "mean IoU" in check("brightness", folder)[1]
+    assert facts["boundary_f"] > 0.95
+    assert "boundary F 1.000 within 3 pixels" in check("brightness", folder)[1]
+    (folder / "beside.mask.png").write_bytes(grey(np.roll(half[:, :, 0], 10, axis=0)))
+    moved = json.loads(check("brightness", folder, "--json")[1])["scores"][0]
+    assert (moved["iou"] > 0.5, moved["boundary_f"]) == (True, 0)
+    (folder / "beside.mask.png").write_bytes(grey(half[:9, :, 0]))
+    status, said = check("brightness", folder)
+    assert status == 1
+    assert "Its mask is 64 × 9, the picture 64 × 64." in said
 
 
 def grey(values: np.ndarray) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,26 @@ def write_models(folder: Path) -> Path:
     return folder
 
 
+def write_slowest(folder: Path) -> Path:
+    """A store with `slowest-colours` alone: a classifier that takes some 2 s a picture."""
+    _write(folder, "slowest-colours", _classifier(layers=10 * SLOW_LAYERS), CLASSIFIER)
+    return folder
+
+
+def put(package: Path, store: Path) -> None:
+    """A package in the store, whole, as `models add` does it."""
+    part = store / f".adding-{package.name}"
+    shutil.copytree(package, part)
+    part.rename(store / package.name)
+
+
 def _classifier(*, layers: int) -> onnx.ModelProto:
-    """The mean of each channel; ``layers`` convolutions that change nothing take time."""
-    kernel = numpy_helper.from_array(np.full((96, 96, 3, 3), 1e-9, dtype=np.float32), "kernel")
+    """The mean of each channel; ``layers`` convolutions that change nothing take time.
+
+    Each of them is a mean, so that numbers keep their size: with ever smaller ones they would become denormal, which
+    takes a processor fifty times as long, and only where the picture is not black.
+    """
+    kernel = numpy_helper.from_array(np.full((96, 96, 3, 3), 1 / (96 * 9), dtype=np.float32), "kernel")
     first = numpy_helper.from_array(np.full((96, 3, 3, 3), 1e-9, dtype=np.float32), "first")
     last = numpy_helper.from_array(np.full((3, 96, 3, 3), 1e-9, dtype=np.float32), "last")
     scale = numpy_helper.from_array(np.array([1, 1, 4, 4], dtype=np.int64), "scale")

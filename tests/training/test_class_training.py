@@ -14,6 +14,7 @@ from heliograph.adapters.models.store import FolderStore
 from heliograph.core.pictures import PictureLimits
 from heliograph.training import encoder, exporting, runs
 from heliograph.training.classes import features, folders, making, network, train
+from heliograph.training.classes.network import Network
 from heliograph.training.classes.views import Viewer
 
 pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
@@ -38,7 +39,7 @@ class Lesson:
         self.seen = self.kept(folder / "seen", self.collection.training, 2)
         self.held_out = self.kept(folder / "held-out", self.collection.held_out, 1)
 
-    def network(self) -> network.Network:
+    def network(self) -> Network:
         """A fresh one."""
         return network.build(3, self.state, dropout=RECIPE.dropout)
 
@@ -46,9 +47,7 @@ class Lesson:
         chosen = features.Views(views, seed=1)
         return features.kept(folder, examples, chosen, self.see, self.viewer, progress=lambda done: None)
 
-    def train(
-        self, folder: Path, *, stop_after: int | None = None
-    ) -> tuple[list[train.Epoch], network.Network]:
+    def train(self, folder: Path, *, stop_after: int | None = None) -> tuple[list[train.Epoch], Network]:
         """The epochs of a training, and the network that comes out."""
         epochs, net = [], self.network()
 
@@ -63,7 +62,7 @@ class Lesson:
         return epochs, net
 
 
-def digest(net: network.Network) -> str:
+def digest(net: Network) -> str:
     """Another one for other weights."""
     return hashlib.sha256(b"".join(np.asarray(weight).tobytes() for weight in net.whole.weights)).hexdigest()
 
@@ -74,16 +73,12 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
 
 
 @pytest.fixture(scope="module")
-def whole(
-    lesson: Lesson, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[train.Epoch], network.Network]:
+def whole(lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[train.Epoch], Network]:
     """A training that nothing interrupted."""
     return lesson.train(tmp_path_factory.mktemp("whole"))
 
 
-def test_the_loss_falls_on_ten_pictures(
-    lesson: Lesson, whole: tuple[list[train.Epoch], network.Network]
-) -> None:
+def test_the_loss_falls_on_ten_pictures(lesson: Lesson, whole: tuple[list[train.Epoch], Network]) -> None:
     assert len(lesson.seen) == 9
     epochs, _ = whole
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
@@ -92,7 +87,7 @@ def test_the_loss_falls_on_ten_pictures(
 
 def test_the_same_seed_and_pictures_give_the_same_model_and_an_interruption_changes_nothing(
     lesson: Lesson,
-    whole: tuple[list[train.Epoch], network.Network],
+    whole: tuple[list[train.Epoch], Network],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -105,7 +100,7 @@ def test_the_same_seed_and_pictures_give_the_same_model_and_an_interruption_chan
 
 
 def test_the_lower_blocks_and_the_statistics_stay_those_of_imagenet(
-    lesson: Lesson, whole: tuple[list[train.Epoch], network.Network]
+    lesson: Lesson, whole: tuple[list[train.Epoch], Network]
 ) -> None:
     changed = {
         after.path

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
             {"models": ("kmnist",), "classification_model": "efficientnet-lite0"},
             "not among HELIOGRAPH_MODELS",
         ),
-        ({"classification_model": "u2netp"}, "is a model for background-removal"),
+        ({"classification_model": "silhouette"}, "is a model for background-removal"),
         ({"background_model": "kmnist"}, "is a model for classification"),
     ],
 )

@@ -17,7 +17,7 @@ def test_the_defaults_are_what_the_documents_promise() -> None:
     settings = read_settings()
     assert (settings.host, settings.port, settings.ops_port) == ("127.0.0.1", 8000, None)
     assert (settings.auth, settings.api_keys_file, settings.allowed_hosts) == (Auth.AUTO, None, ())
-    assert settings.models == ("efficientnet-lite0", "kmnist", "u2netp")
+    assert settings.models == ("efficientnet-lite0", "kmnist", "silhouette", "*")
     assert settings.max_picture_bytes == 20 * MEGA
     assert settings.max_picture_pixels == 50 * MEGA
     assert settings.max_picture_side == 16_384

@@ -140,7 +140,13 @@ async def _run(module: str, folder: Path, seconds: float) -> int | None:
 
 def _environment(folder: Path) -> dict[str, str]:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    paths = {name: os.environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
+    paths = {
+        name: os.pathsep.join(
+            str(Path(place).absolute()) for place in os.environ[name].split(os.pathsep) if place
+        )
+        for name in ("PYTHONPATH", "LD_LIBRARY_PATH")
+        if name in os.environ
+    }
     own = {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "ORT_DISABLE_TELEMETRY": "1"}
     return {**own, **one_thread, **paths, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -46,4 +46,5 @@ def build_worker(settings: Settings, parts: Predicting, queue: Queue, name: str)
         load=lambda: (consumer.holding, consumer.finished),
         now=time.time,
     )
+    parts.models.on_change = on_change
     return Worker(name, parts.models, consumer, heart)

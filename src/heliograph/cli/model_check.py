@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.adapters.imaging.scoring import score as score_matte
 from heliograph.bootstrap.parts import build_codec, load_direct
 from heliograph.cli.output import columns, printable, terminal_progress
 from heliograph.cli.pictures import SUFFIXES
 from heliograph.core import errors
 from heliograph.core.models import Task
-from heliograph.core.pictures import Float32Array
+from heliograph.core.pictures import UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
+from heliograph.core.scores import BOUNDARY_PIXELS, MatteScore
 from heliograph.serving.checking import LabelCheck, MatteCheck
 from heliograph.serving.direct import DirectModel
 from heliograph.settings import Settings, read_settings
@@ -75,15 +77,23 @@ def _check_mattes(model: DirectModel, settings: Settings, folder: Path, *, as_js
         try:
             options = CutoutOptions(output=CutoutOutput.MASK)
             answer = model.cut_out(_read(picture, settings), options).data
-            check.add(str(picture), _grey(answer, settings), _grey(_read(mask, settings), settings))
+            score = _compared(_grey(answer, settings), _grey(_read(mask, settings), settings))
+            check.scores.append((str(picture), score))
         except errors.HeliographError as error:
             check.refused.append((str(picture), error.message))
     if as_json:
         print(json.dumps({"model": model.spec.name, **check.facts()}))
         return not check.refused
-    print(f"{len(check.scores):,} pictures: mean IoU {check.mean_iou:.3f}, MAE {check.mean_error:.3f}")
-    worst = sorted(check.scores, key=lambda score: score[1])[:WORST]
-    _print_columns([("WORST", "IOU", "MAE"), *((n, f"{iou:.3f}", f"{mae:.3f}") for n, iou, mae in worst)])
+    mean = check.mean
+    print(
+        f"{len(check.scores):,} pictures: mean IoU {mean.iou:.3f}, MAE {mean.mae:.3f}, "
+        f"boundary F {mean.boundary_f:.3f} within {BOUNDARY_PIXELS} pixels"
+    )
+    worst = [
+        (name, f"{score.iou:.3f}", f"{score.mae:.3f}", f"{score.boundary_f:.3f}")
+        for name, score in check.worst(WORST)
+    ]
+    _print_columns([("WORST", "IOU", "MAE", "BOUNDARY F"), *worst])
     _print_refused(check.refused)
     return not check.refused
 
@@ -145,10 +155,18 @@ def _read(path: Path, settings: Settings) -> bytes:
         raise errors.PictureMissing(f"It cannot be read: {error.strerror or error}.") from None
 
 
-def _grey(data: bytes, settings: Settings) -> Float32Array:
-    """A mask as (height, width) from 0 to 1."""
+def _grey(data: bytes, settings: Settings) -> UInt8Array:
+    """A mask as (height, width) from 0 to 255."""
     codec = build_codec(settings)
-    return codec.decode(data, codec.inspect(data)).rgb[:, :, 0].astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(codec.decode(data, codec.inspect(data)).rgb[:, :, 0])
+
+
+def _compared(alpha: UInt8Array, mask: UInt8Array) -> MatteScore:
+    if alpha.shape != mask.shape:
+        raise errors.PictureBroken(
+            f"Its mask is {mask.shape[1]} × {mask.shape[0]}, the picture {alpha.shape[1]} × {alpha.shape[0]}."
+        )
+    return score_matte(alpha, mask)
 
 
 def _shown(items: Sequence[Any], *, wanted: bool) -> Iterator[Any]:

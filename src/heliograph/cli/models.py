@@ -18,6 +18,19 @@ app = typer.Typer(
 )
 
 Reference = Annotated[str, typer.Argument(metavar="NAME", help="A model, or model-precision.")]
+Size = Annotated[
+    str | None, typer.Option(metavar="W[xH]", help="Pixels that it takes, if it takes any size.")
+]
+Preprocessing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="What it wants of pixels: none (0 to 255), unit, signed, imagenet or caffe."
+    ),
+]
+Mean = Annotated[
+    str | None, typer.Option(metavar="N[,N,N]", help="In their place: (value - mean) / std of 0 to 255.")
+]
+Deviation = Annotated[str | None, typer.Option(metavar="N[,N,N]", help="With --mean.")]
 
 
 @app.command("list")
@@ -80,19 +93,10 @@ def add(
         typer.Option(metavar="FILE", help="Text file with a class a line, in the output's order."),
     ] = None,
     task: Annotated[Task | None, typer.Option(help="What it does, if its output does not tell.")] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="W[xH]", help="Pixels that it takes, if it takes any size.")
-    ] = None,
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="What it wants of pixels: none (0 to 255), unit, signed, imagenet or caffe."
-        ),
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option(metavar="N[,N,N]", help="In their place: (value - mean) / std of 0 to 255.")
-    ] = None,
-    std: Annotated[str | None, typer.Option(metavar="N[,N,N]", help="With --mean.")] = None,
+    size: Size = None,
+    preprocessing: Preprocessing = None,
+    mean: Mean = None,
+    std: Deviation = None,
     channels: Annotated[Channels | None, typer.Option(help="Order of the colours.")] = None,
     layout: Annotated[
         Layout | None, typer.Option(help="Order of the axes, if the file does not tell.")

@@ -19,6 +19,7 @@
     │   └── PictureTooManyPixels    more pixels than allowed, or a side too long
     ├── ModelError
     │   ├── ModelUnknown            no such name
+    │   │   └── ModelGone           its package has left the store
     │   ├── ModelUnavailable        known, but its weights are not on this machine
     │   ├── ModelTaskMismatch       exists, but does something else
     │   └── ModelInvalid            its package or weights are wrong
@@ -196,6 +197,10 @@ class ModelUnknown(ModelError):
 
     code = "model-unknown"
     title = "No model of this name"
+
+
+class ModelGone(ModelUnknown):
+    """A model of this name was served here until its package left the store; whoever asks is told the same."""
 
 
 class ModelUnavailable(ModelError):

@@ -154,7 +154,11 @@ class ModelStore(Protocol):
         """Every model that is known, by name."""
 
     def own(self) -> Mapping[str, str]:
-        """The packages that live in the store itself, by name, each with a mark that is another one once it changes."""
+        """The packages that live in the store itself, by name, each with a mark that is another one once it changes.
+
+        Raises:
+            OSError: the store cannot be looked at just now.
+        """
 
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` (model, or model-precision) names.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.core import errors
-from heliograph.core.pictures import Float32Array
+from heliograph.core.scores import MatteScore, mean_score
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -73,46 +71,28 @@ class LabelCheck:
 
 @dataclass(slots=True, eq=False)
 class MatteCheck:
-    """Answers of a background remover so far: of each picture its name, IoU and mean absolute error."""
+    """Answers of a background remover so far: the name of each picture, and how well its alpha fits its mask."""
 
-    scores: list[tuple[str, float, float]] = field(default_factory=list)
+    scores: list[tuple[str, MatteScore]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, name: str, matte: Float32Array, mask: Float32Array) -> None:
-        """Counts one answer; both are (height, width) from 0 to 1.
-
-        Raises:
-            PictureBroken: the mask has another size.
-        """
-        if matte.shape != mask.shape:
-            raise errors.PictureBroken(
-                f"Its mask is {mask.shape[1]} × {mask.shape[0]}, the picture {matte.shape[1]} × {matte.shape[0]}."
-            )
-        answer, truth = matte >= 0.5, mask >= 0.5
-        union = int(np.logical_or(answer, truth).sum())
-        overlap = int(np.logical_and(answer, truth).sum()) / union if union else 1.0
-        self.scores.append((name, overlap, float(np.abs(matte - mask).mean())))
-
     @property
-    def mean_iou(self) -> float:
-        """Mean over pictures of what both have, by what either has, at a threshold of one half."""
-        return _mean([iou for _, iou, _ in self.scores])
+    def mean(self) -> MatteScore:
+        """The means over pictures."""
+        return mean_score([score for _, score in self.scores])
 
-    @property
-    def mean_error(self) -> float:
-        """Mean absolute difference of matte and mask, from 0 to 1."""
-        return _mean([error for _, _, error in self.scores])
+    def worst(self, count: int) -> list[tuple[str, MatteScore]]:
+        """The pictures with the least intersection over union, the worst first."""
+        return sorted(self.scores, key=lambda named: named[1].iou)[:count]
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
+        mean = self.mean
         return {
             "pictures": len(self.scores),
-            "mean_iou": self.mean_iou,
-            "mae": self.mean_error,
-            "scores": [{"name": name, "iou": iou, "mae": error} for name, iou, error in self.scores],
+            "mean_iou": mean.iou,
+            "mae": mean.mae,
+            "boundary_f": mean.boundary_f,
+            "scores": [{"name": name, **asdict(score)} for name, score in self.scores],
             "refused": [{"name": name, "problem": problem} for name, problem in self.refused],
         }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / max(1, len(values))

@@ -51,6 +51,7 @@ class StoreFollower:
         self._known = dict(known)
         self._named = frozenset(named)
         self._missed: set[str] = set()
+        self._fails = False
 
     async def follow(self, until_settled: Callable[[], bool] = lambda: True) -> None:
         """Looks until it is cancelled; begins once ``until_settled`` holds. Never raises anything of its own."""
@@ -60,8 +61,14 @@ class StoreFollower:
                 continue
             try:
                 await self.look(await asyncio.to_thread(self._store.own))
-            except Exception:
-                log.exception("the store could not be looked at")
+                self._fails = False
+            except Exception:  # a shared volume that does not answer, say: what is served goes on
+                log.log(
+                    logging.DEBUG if self._fails else logging.ERROR,
+                    "the store could not be looked at",
+                    exc_info=True,
+                )
+                self._fails = True
 
     async def look(self, seen: Mapping[str, str]) -> None:
         """Compares what is in the store with what was there, and tells the table.

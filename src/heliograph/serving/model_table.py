@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,6 +62,9 @@ class ModelTable:
     def __init__(self, models: Iterable[ServedModel], defaults: Mapping[Task, str]) -> None:
         self._models = {model.reference: model for model in models}
         self._defaults = defaults
+        self._gone: set[str] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a model has come or gone."""
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(tuple(self._models.values()))
@@ -81,11 +84,18 @@ class ModelTable:
 
     async def take(self, reference: str, spec: ModelSpec) -> None:
         """Serves a package that came into the store, or another one in the place of one of its name."""
-        self._models[reference] = ServedModel(reference, spec)
+        self._put(ServedModel(reference, spec))
 
     async def leave(self, reference: str) -> None:
         """Serves a model no more."""
-        self._models.pop(reference, None)
+        if self._models.pop(reference, None) is not None:
+            self._gone.add(reference)
+            self.on_change()
+
+    def _put(self, model: ServedModel) -> None:
+        self._models[model.reference] = model
+        self._gone.discard(model.reference)
+        self.on_change()
 
     @property
     def settled(self) -> bool:
@@ -101,7 +111,7 @@ class ModelTable:
         """The served model that a request means; without ``reference`` the default for ``task``.
 
         Raises:
-            ModelUnknown: it is not served here.
+            ModelUnknown: it is not served here; `ModelGone` if it was.
             ModelTaskMismatch: it does something other than ``task``.
         """
         if reference is None:
@@ -112,6 +122,8 @@ class ModelTable:
         model = self._models.get(reference)
         if model is None:
             model = next((model for model in self if model.answers_to(reference)), None)
+        if model is None and reference in self._gone:
+            raise errors.ModelGone(f"The model {reference} is not served any more.")
         if model is None:
             served = ", ".join(self._models)
             raise errors.ModelUnknown(

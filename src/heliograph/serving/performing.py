@@ -25,7 +25,8 @@ class Performer:
 
         Raises:
             DeadlineExceeded: it has had its time, be it for decoding, waiting or computing.
-            ModelUnknown, ModelUnavailable, ModelInvalid: the model cannot be used here.
+            ModelUnknown, ModelUnavailable, ModelInvalid: the model cannot be used here, or not yet.
+            ModelGone, ModelTaskMismatch: its package has left the store, or another one has taken its place.
             HeliographError: as `Pipeline.classify`.
         """
         deadline = self._clock() + self._seconds

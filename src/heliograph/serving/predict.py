@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from heliograph.core import errors
@@ -88,24 +88,33 @@ class Predictor(ABC):
         self, model: ServedModel, pictures: Sequence[NamedPicture], *, top: int, deadline: float
     ) -> list[LabelledAnswer]:
         """One answer a picture, in their order; a picture that fails harms no other."""
-        places = asyncio.Semaphore(PICTURES_AT_ONCE)
+        return await answer_all(
+            pictures, lambda picture: self.classify(model, picture, top=top, deadline=deadline), model
+        )
 
-        async def one(picture: NamedPicture) -> LabelledAnswer:
-            async with places:
-                try:
-                    outcome: LabelledPicture | errors.HeliographError = await self.classify(
-                        model, picture, top=top, deadline=deadline
-                    )
-                except errors.HeliographError as error:
-                    outcome = error
-                except Exception:
-                    log.exception("This is a bug.", extra={"model": model.reference})
-                    outcome = errors.HeliographError()
-            return LabelledAnswer(name=picture.name, outcome=outcome)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(picture)) for picture in pictures]
-        return [task.result() for task in tasks]
+async def answer_all(
+    pictures: Sequence[NamedPicture],
+    answer: Callable[[NamedPicture], Awaitable[LabelledPicture]],
+    model: ServedModel,
+) -> list[LabelledAnswer]:
+    """What ``answer`` says to each, or why it says nothing; `PICTURES_AT_ONCE` of them together."""
+    places = asyncio.Semaphore(PICTURES_AT_ONCE)
+
+    async def one(picture: NamedPicture) -> LabelledAnswer:
+        async with places:
+            try:
+                outcome: LabelledPicture | errors.HeliographError = await answer(picture)
+            except errors.HeliographError as error:
+                outcome = error
+            except Exception:
+                log.exception("This is a bug.", extra={"model": model.reference})
+                outcome = errors.HeliographError()
+        return LabelledAnswer(name=picture.name, outcome=outcome)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(picture)) for picture in pictures]
+    return [task.result() for task in tasks]
 
 
 class LocalPredictor(Predictor):
@@ -125,6 +134,17 @@ class LocalPredictor(Predictor):
         """The labels of one picture."""
         async with self._served.using(model, self.seconds_until(deadline)) as loaded:
             return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+
+    async def classify_many(
+        self, model: ServedModel, pictures: Sequence[NamedPicture], *, top: int, deadline: float
+    ) -> list[LabelledAnswer]:
+        """One answer a picture, all of the same model: one that leaves stays until the last of them."""
+        async with self._served.using(model, self.seconds_until(deadline)) as loaded:
+
+            async def one(picture: NamedPicture) -> LabelledPicture:
+                return await loaded.pipeline.classify(picture.data, top=top, deadline=deadline)
+
+            return await answer_all(pictures, one, model)
 
     async def cut_out(
         self, model: ServedModel, picture: NamedPicture, options: CutoutOptions, *, deadline: float

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from heliograph.core import errors
+from heliograph.core.models import ModelSpec, Task
 from heliograph.core.workers import WorkerInfo, WorkerState
 from heliograph.serving.model_table import ModelState, ModelTable, Plan, ServedModel
 
@@ -14,7 +15,29 @@ SERVING = (WorkerState.READY, WorkerState.BUSY)
 
 
 class RemoteModels(ModelTable):
-    """The table of a gateway. It is ready without any worker: jobs wait until one comes."""
+    """The table of a gateway. It is ready without any worker: jobs wait until one comes.
+
+    A package that comes into the store while workers serve appears once one of them has it, so that no worker is asked
+    for a model that it has not seen yet.
+    """
+
+    def __init__(self, models: Iterable[ServedModel], defaults: Mapping[Task, str]) -> None:
+        super().__init__(models, defaults)
+        self._expected: dict[str, ServedModel] = {}
+        self._serving: Sequence[WorkerInfo] = ()
+
+    async def take(self, reference: str, spec: ModelSpec) -> None:
+        """Serves a package that came into the store, or another one in the place of one of its name."""
+        if reference in self._models:
+            await super().take(reference, spec)
+        else:
+            self._expected[reference] = ServedModel(reference, spec)
+            self._admit()
+
+    async def leave(self, reference: str) -> None:
+        """Serves a model no more."""
+        self._expected.pop(reference, None)
+        await super().leave(reference)
 
     @property
     def settled(self) -> bool:
@@ -33,9 +56,16 @@ class RemoteModels(ModelTable):
         its way. The plan is that of the first worker that has it ready and tells one; it stays while there is no
         such worker, so that names which requests use do not come and go with the workers.
         """
-        serving = [worker for worker in workers if worker.state in SERVING]
+        self._serving = [worker for worker in workers if worker.state in SERVING]
+        self._admit()
         for model in self:
-            _observe(model, serving)
+            _observe(model, self._serving)
+
+    def _admit(self) -> None:
+        for reference, model in tuple(self._expected.items()):
+            if not self._serving or any(reference in worker.models for worker in self._serving):
+                self._put(self._expected.pop(reference))
+                _observe(model, self._serving)
 
 
 def _observe(model: ServedModel, workers: Sequence[WorkerInfo]) -> None:

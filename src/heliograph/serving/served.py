@@ -149,7 +149,7 @@ class ServedModels(ModelTable):
         """The same, and it stays loaded while the context is open.
 
         Raises:
-            ModelUnknown, ModelTaskMismatch: it left the store since it was found, or another one took its name.
+            ModelGone, ModelTaskMismatch: it left the store since it was found, or another one took its name.
             ModelUnavailable, ModelInvalid, DeadlineExceeded: see `LocalModel.ready`.
         """
         current = self._current(model)
@@ -160,7 +160,7 @@ class ServedModels(ModelTable):
     def _current(self, model: ServedModel) -> LocalModel:
         current = self._local.get(model.reference)
         if current is None:
-            raise errors.ModelUnknown(f"The model {model.reference} is not served any more.")
+            raise errors.ModelGone(f"The model {model.reference} is not served any more.")
         if current.spec.task is not model.spec.task:
             raise errors.ModelTaskMismatch(f"{model.reference} is a model for {current.spec.task} now.")
         return current
@@ -175,14 +175,15 @@ class ServedModels(ModelTable):
         await self._load_into(new)
         if new.loaded is None and old is not None and old.loaded is not None:
             return
-        self._local[reference] = self._models[reference] = new
+        self._local[reference] = new
+        self._put(new)
         if old is not None:
             self._retire(old)
 
     async def leave(self, reference: str) -> None:
         """Serves a model no more; what it is at is answered still."""
-        self._models.pop(reference, None)
         old = self._local.pop(reference, None)
+        await super().leave(reference)
         if old is not None:
             self._retire(old)
             log.info("model left", extra={"model": reference})

@@ -30,8 +30,8 @@ log = logging.getLogger("heliograph.worker")
 Perform: TypeAlias = Callable[[Assignment], Awaitable[JobResult]]
 """Does a job; raises Heliograph's errors."""
 
-AT_FAULT = (errors.PictureError, errors.RequestError, errors.ModelTaskMismatch)
-"""The input is at fault: the same bytes will never succeed."""
+AT_FAULT = (errors.PictureError, errors.RequestError, errors.ModelTaskMismatch, errors.ModelGone)
+"""The input is at fault: the same bytes will never succeed. So it is if somebody took the model out of the store."""
 NOT_HERE = (errors.CapacityError, errors.ModelError)
 """Nothing was tried: there is no room, or the model is not here. The job goes back, and the attempt does not count;
 any other error counts it."""
@@ -95,6 +95,8 @@ class Consumer:
         self._next_reclaim = self._rest_until = 0.0
         self._unbegun: Sequence[Delivery] = ()
         """Read, though the queue has not said yet whether they are this worker's to begin."""
+        self._returned: frozenset[str] = frozenset()
+        """The jobs of the latest reclaim: if their model is not here, it is not for others to come first."""
         self._alone_next = True
         self._stopping = False
         self._reading: asyncio.Future[Sequence[Delivery]] | None = None
@@ -159,6 +161,7 @@ class Consumer:
         self._connection.answered()
         if len(found) < count:
             self._next_reclaim = self._clock() + self._rules.reclaim_seconds * CHANCE.uniform(0.5, 1.5)
+        self._returned = frozenset(one.job_id for one in found)
         self._holding.put_aside([one for one in found if one.attempts > 0])
         return [one for one in found if one.attempts == 0]
 
@@ -226,7 +229,12 @@ class Consumer:
         try:
             if isinstance(error, NOT_HERE):
                 # Others first: it would only come back, at once and again and again.
-                self._rest_until = self._next_reclaim = self._clock() + self._rules.reclaim_seconds
+                self._next_reclaim = self._clock() + self._rules.reclaim_seconds
+                if (
+                    isinstance(error, errors.CapacityError)
+                    or assignment.delivery.job_id not in self._returned
+                ):
+                    self._rest_until = self._next_reclaim
                 log.warning("job handed back", extra={**_facts(assignment), "reason": error.message})
                 await self._source.hand_back(self._name, [assignment])
             else:

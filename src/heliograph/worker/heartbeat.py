@@ -19,7 +19,7 @@ SOONEST_SECONDS = 0.5
 
 
 class Heart:
-    """Beats for one worker: every `HEARTBEAT_SECONDS`, and soon after its state has changed.
+    """Beats for one worker: every `HEARTBEAT_SECONDS`, and soon after its state or that of its models has changed.
 
     Args:
         name: of the worker.
@@ -44,7 +44,7 @@ class Heart:
         self._load = load
         self._started_at = now()
         self._changed = asyncio.Event()
-        self._told = WorkerState.STARTING
+        self._told: object = None
         self.is_starting = True
         self.is_stopping = False
 
@@ -59,15 +59,18 @@ class Heart:
 
     def note_change(self) -> None:
         """Something about the worker may be different."""
-        if self.state is not self._told:
+        if self._gist() != self._told:
             self._changed.set()
+
+    def _gist(self) -> object:
+        """What others shall know at once."""
+        return self.state, {model.reference: model.state for model in self._models}
 
     async def beat(self) -> None:
         """Beats until it is cancelled, through failures of the queue."""
         while True:
             self._changed.clear()
-            info = self._info()
-            self._told = info.state
+            info, self._told = self._info(), self._gist()
             with suppress(errors.CapacityError):
                 await self._source.beat(info)
             await asyncio.sleep(SOONEST_SECONDS)

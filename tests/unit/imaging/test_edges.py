@@ -8,8 +8,9 @@ import pytest
 
 from heliograph.adapters.imaging import edges, enlarging
 from heliograph.core.models import Edges
-from heliograph.core.pictures import UInt8Array
+from heliograph.core.pictures import Float32Array, UInt8Array
 
+LIGHT, DARK = np.array([220, 180, 150], np.uint8), np.array([30, 60, 40], np.uint8)
 RNG = np.random.default_rng(7)
 
 
@@ -20,16 +21,22 @@ def disc(width: int, height: int, radius: float) -> UInt8Array:
     return np.where(inside, np.uint8(255), np.uint8(0))
 
 
+def small(truth: UInt8Array) -> Float32Array:
+    """The mask as a matte (64, 64) from 0 to 1."""
+    levels = cv2.resize(truth, (64, 64), interpolation=cv2.INTER_AREA)
+    return np.multiply(levels, 1 / 255, dtype=np.float32)
+
+
 def test_guided_edges_lie_nearer_to_those_of_the_picture() -> None:
     truth = disc(640, 480, 150)
-    rgb = np.where(truth[..., None] > 0, np.uint8([220, 180, 150]), np.uint8([30, 60, 40]))
-    matte = cv2.resize(truth, (64, 64), interpolation=cv2.INTER_AREA) / np.float32(255)
+    rgb = np.where(truth[..., None] > 0, LIGHT, DARK)
+    matte = small(truth)
     errors = {how: np.abs(edges.alpha_of(matte, rgb, how).astype(int) - truth).mean() for how in Edges}
     assert errors[Edges.GUIDED] < 0.7 * errors[Edges.PLAIN]
 
 
 def test_a_picture_without_edges_changes_nothing() -> None:
-    matte = cv2.GaussianBlur(RNG.random((40, 40), np.float32), (0, 0), 4)
+    matte = np.asarray(cv2.GaussianBlur(RNG.random((40, 40), np.float32), (0, 0), 4), np.float32)
     rgb = np.full((400, 300, 3), 90, np.uint8)
     plain, guided = (edges.alpha_of(matte, rgb, how).astype(int) for how in Edges)
     stretched = np.clip((plain - 0.05 * 255) / 0.9, 0, 255)
@@ -77,8 +84,8 @@ def test_a_matte_that_has_to_shrink_is_averaged(size: tuple[int, int]) -> None:
 
 def test_a_picture_that_is_smaller_in_one_direction_guides_too() -> None:
     truth = disc(640, 60, 28)
-    rgb = np.where(truth[..., None] > 0, np.uint8([220, 180, 150]), np.uint8([30, 60, 40]))
-    matte = cv2.resize(truth, (64, 64), interpolation=cv2.INTER_AREA) / np.float32(255)
+    rgb = np.where(truth[..., None] > 0, LIGHT, DARK)
+    matte = small(truth)
     errors = {how: np.abs(edges.alpha_of(matte, rgb, how).astype(int) - truth).mean() for how in Edges}
     assert errors[Edges.GUIDED] < 0.8 * errors[Edges.PLAIN]
 

@@ -90,7 +90,7 @@ def test_a_cut_out_has_no_halo_unless_it_is_wanted(background: tuple[int, int, i
     distances = []
     for wanted in (True, False):
         options = CutoutOptions(background=background, decontaminate=wanted)
-        file = CODEC.cut_out(picture, alpha / np.float32(255), options, edges=Edges.PLAIN)
+        file = CODEC.cut_out(picture, (alpha / 255).astype(np.float32), options, edges=Edges.PLAIN)
         pixels = np.asarray(Image.open(BytesIO(file)))
         share = alpha[edge][:, None] / 255
         truth = SUBJECT if background is None else SUBJECT * share + np.array(background) * (1 - share)
@@ -103,7 +103,7 @@ def test_masks_have_no_colours() -> None:
     files = {
         CODEC.cut_out(
             mixture(alpha),
-            alpha / np.float32(255),
+            (alpha / 255).astype(np.float32),
             CutoutOptions(output=CutoutOutput.MASK, decontaminate=wanted),
             edges=Edges.PLAIN,
         )

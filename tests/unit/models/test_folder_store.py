@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -245,3 +246,29 @@ def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
         files.write_whole(target, (chunk for make in (chunks,) for chunk in make()), size=8)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert target.read_bytes() == b"old"
+
+
+def test_what_is_in_the_store_has_marks_that_change_with_it(store: FolderStore, tmp_path: Path) -> None:
+    assert store.own() == {}
+    package = write_package(tmp_path / "store")
+    (tmp_path / "store" / "no-package").write_text("")
+    (before,) = store.own().values()
+    (package / "model.toml").rename(package / "old.toml")
+    assert store.own() == {}
+    (package / "model.toml").write_text(MODEL)
+    assert list(store.own()) == ["tiny"]
+    assert store.own()["tiny"] != before
+
+
+@pytest.mark.parametrize("call", ["iterdir", "stat"])
+def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    write_package(tmp_path / "store")
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, call, fail)
+    with pytest.raises(OSError, match="Stale"):
+        store.own()

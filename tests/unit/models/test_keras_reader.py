@@ -167,7 +167,7 @@ def test_an_old_file_is_read_with_layers_named_inside_a_model(tmp_path: Path) ->
         file.attrs["keras_version"] = "2.15.0"
         kept = file.create_group("model_weights/inner")
         kept.attrs["weight_names"] = [b"mix/kernel:0", b"mix/bias:0"]
-        kept["mix/kernel:0"], kept["mix/bias:0"] = np.float32([[2.0]]), np.float32([0.5])
+        kept["mix/kernel:0"], kept["mix/bias:0"] = np.array([[2.0]], "f4"), np.array([0.5], "f4")
     made = keras_reader.convert(tmp_path / "old.h5")
     assert np.allclose(answer(made.data, np.full((1, 1, 4, 4), 10.0)), [[23.5]])
 

@@ -60,7 +60,7 @@ def test_edges_are_read_and_written(tmp_path: Path, edges: Edges) -> None:
 
 def test_only_a_matte_has_edges(tmp_path: Path) -> None:
     package = write_package(tmp_path, CLASSIFIER)
-    (package / "labels.txt").write_text("one\n")
+    (package / "labels.txt").write_text("one\ntwo\n")
     manifest = package / "model.toml"
     manifest.write_text(manifest.read_text().replace("[output]", '[output]\nedges = "guided"'))
     with pytest.raises(errors.ModelInvalid, match=r"output\.edges is only for a matte"):

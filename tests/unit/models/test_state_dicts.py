@@ -15,34 +15,10 @@ import pytest
 
 from heliograph.adapters.models.state_dicts import read_state_dict
 from heliograph.core import errors
+from torch_files import dictionary, storage, tensor, text, whole
 
 FLOATS = np.arange(6, dtype="<f4")
 WHOLES = np.array([7], dtype="<i8")
-
-
-def text(value: str) -> bytes:
-    return b"X" + struct.pack("<I", len(value)) + value.encode()
-
-
-def whole(value: int) -> bytes:
-    return b"J" + struct.pack("<i", value)
-
-
-def storage(kind: str, key: str, length: int) -> bytes:
-    names = text("storage") + b"ctorch\n" + kind.encode() + b"\n" + text(key) + text("cpu")
-    return b"(" + names + whole(length) + b"tQ"
-
-
-def tensor(kept: bytes, shape: tuple[int, ...], strides: tuple[int, ...], *, offset: int = 0) -> bytes:
-    sizes = b"(" + b"".join(map(whole, shape)) + b"t(" + b"".join(map(whole, strides)) + b"t"
-    hooks = b"ccollections\nOrderedDict\n)R"
-    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + kept + whole(offset) + sizes + b"\x89" + hooks + b"tR"
-
-
-def dictionary(*items: tuple[str, bytes]) -> bytes:
-    pairs = b"".join(text(name) + value for name, value in items)
-    metadata = b"}" + text("_metadata") + b"}sb"
-    return b"\x80\x02ccollections\nOrderedDict\n)R(" + pairs + b"u" + metadata + b"."
 
 
 FLOAT_STORAGE = storage("FloatStorage", "0", 6)

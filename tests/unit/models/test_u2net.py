@@ -11,22 +11,12 @@ import pytest
 
 from heliograph.adapters.models import u2net
 from heliograph.core import errors
+from torch_files import published_u2netp
 
 
 @pytest.fixture(scope="module")
 def state(data_folder: Path) -> dict[str, Any]:
-    """The published weights of U²-Netp, whose normalisation is folded, with one that does nothing."""
-    whole: dict[str, Any] = {}
-    with np.load(data_folder / "u2net" / "u2netp_folded_fp16.npz") as kept:
-        for name, values in kept.items():
-            whole[name] = values.astype(np.float32)
-            if name.endswith("conv_s1.weight"):
-                norm, count = name.replace("conv_s1.weight", "bn_s1."), values.shape[0]
-                whole[f"{norm}weight"] = np.full(count, np.sqrt(1 + u2net.EPSILON), np.float32)
-                whole[f"{norm}bias"] = whole[f"{norm}running_mean"] = np.zeros(count, np.float32)
-                whole[f"{norm}running_var"] = np.ones(count, np.float32)
-                whole[f"{norm}num_batches_tracked"] = np.int64(7).reshape(())
-    return whole
+    return published_u2netp(data_folder)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -57,7 +47,7 @@ def test_a_normalisation_is_folded(state: dict[str, Any]) -> None:
         )[0]
         for each in (changed, folded)
     ]
-    assert np.allclose(*answers, atol=1e-5)
+    assert np.allclose(answers[0], answers[1], atol=1e-5)
 
 
 def test_the_large_one_is_told_from_the_small_one() -> None:

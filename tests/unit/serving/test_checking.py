@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from heliograph.core import errors
+from heliograph.core.scores import MatteScore
 from heliograph.serving.checking import LabelCheck, MatteCheck
 
 
@@ -19,17 +18,14 @@ def test_labels_are_counted() -> None:
     assert check.facts()["confusion"] == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
 
 
-def test_mattes_are_compared_with_masks() -> None:
+def test_mattes_have_means_and_worst_pictures() -> None:
     check = MatteCheck()
-    mask = np.zeros((4, 4), np.float32)
-    mask[:2] = 1
-    check.add("same", mask, mask)
-    check.add("none of both", np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32))
-    matte = np.zeros((4, 4), np.float32)
-    matte[:1] = 1
-    check.add("half", matte, mask)
-    assert [score[1] for score in check.scores] == [1.0, 1.0, 0.5]
-    assert check.mean_iou == pytest.approx(2.5 / 3)
-    assert check.mean_error == pytest.approx(0.25 / 3)
-    with pytest.raises(errors.PictureBroken, match="4 × 4, the picture 3 × 3"):
-        check.add("odd", np.zeros((3, 3), np.float32), mask)
+    assert check.mean == MatteScore(iou=0, mae=0, boundary_f=0)
+    for name, value in (("good", 1.0), ("bad", 0.25), ("fair", 0.5)):
+        check.scores.append((name, MatteScore(iou=value, mae=1 - value, boundary_f=value / 2)))
+    assert [name for name, _ in check.worst(2)] == ["bad", "fair"]
+    facts = check.facts()
+    assert facts["mean_iou"] == pytest.approx(1.75 / 3)
+    assert facts["mae"] == pytest.approx(1.25 / 3)
+    assert facts["boundary_f"] == pytest.approx(1.75 / 6)
+    assert facts["scores"][1] == {"name": "bad", "iou": 0.25, "mae": 0.75, "boundary_f": 0.125}

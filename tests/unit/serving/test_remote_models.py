@@ -11,7 +11,7 @@ import pytest
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.core.queue import QueueRules
-from heliograph.core.workers import WorkerInfo, WorkerState
+from heliograph.core.workers import HEARTBEAT_SECONDS, WorkerInfo, WorkerState
 from heliograph.serving.model_table import ModelState, Plan, ServedModel
 from heliograph.serving.remote_models import RemoteModels
 from heliograph.worker.heartbeat import Heart
@@ -105,3 +105,48 @@ def test_who_does_not_serve_is_not_asked(state: WorkerState) -> None:
     models = table()
     models.observe([worker(state, "unavailable")])
     assert models.find("stub", None).state is ModelState.LOADING
+
+
+async def test_a_package_appears_once_a_worker_that_serves_has_it() -> None:
+    models = table()
+    models.observe([worker(WorkerState.READY, "ready")])
+    await models.take("new", model_spec("new"))
+    with pytest.raises(errors.ModelUnknown):
+        models.find("new", None)
+    models.observe([replace(worker(WorkerState.READY, "ready"), models={"new": "ready"})])
+    assert models.find("new", None).state is ModelState.READY
+    await models.leave("new")
+    with pytest.raises(errors.ModelGone, match="any more"):
+        models.find("new", None)
+
+
+async def test_a_package_appears_at_once_while_no_worker_serves() -> None:
+    models = table()
+    models.observe([worker(WorkerState.STARTING, "ready")])
+    await models.take("new", model_spec("new"))
+    assert models.find("new", None).state is ModelState.LOADING
+
+
+async def test_a_package_that_comes_and_leaves_unseen_never_appears() -> None:
+    models = table()
+    models.observe([worker(WorkerState.READY, "ready")])
+    await models.take("new", model_spec("new"))
+    await models.leave("new")
+    models.observe([replace(worker(WorkerState.READY, "ready"), models={"new": "ready"})])
+    assert [model.reference for model in models] == ["stub"]
+
+
+async def test_a_worker_tells_of_a_new_model_before_its_next_heartbeat_is_due() -> None:
+    trial, models = MemoryTrial(QueueRules()), table()
+    heart = Heart("w", trial.source, models, load=lambda: (0, 0), now=lambda: 0.0)
+    models.on_change = heart.note_change
+
+    async def come() -> None:
+        await asyncio.sleep(0.1)
+        assert list((await trial.desk.workers())[0].models) == ["stub"]
+        await models.take("new", model_spec("new"))
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.75 * HEARTBEAT_SECONDS):
+            await asyncio.gather(heart.beat(), come())
+    assert list((await trial.desk.workers())[0].models) == ["stub", "new"]

@@ -21,7 +21,7 @@ from heliograph.serving.admission import PixelBudget
 from heliograph.serving.batcher import Batcher
 from heliograph.serving.model_table import ModelState
 from heliograph.serving.pipeline import Pipeline, Workshop
-from heliograph.serving.predict import LocalPredictor, NamedPicture
+from heliograph.serving.predict import PICTURES_AT_ONCE, LocalPredictor, NamedPicture
 from heliograph.serving.served import ServedModels, ServingRules
 from heliograph.serving.threads import WorkerThreads
 from unit.serving.parts import DictStore, NumberImaging, Tally, model_spec
@@ -233,6 +233,26 @@ async def test_a_model_that_leaves_answers_what_it_is_at() -> None:
             await models.loaded(model, 1)
         await asyncio.gather(*models._retiring)
         assert [engine.closed for engine in load.engines] == [False, True]
+
+
+async def test_a_model_that_leaves_answers_all_pictures_of_a_request() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load, names=["first", "second"]) as models:
+        await models.wait_until_settled()
+        predictor = LocalPredictor(models, timeout_seconds=10, clock=time.monotonic)
+        pictures = [NamedPicture(name=str(n), data=b"1") for n in range(5 * PICTURES_AT_ONCE)]
+        asking = asyncio.create_task(
+            predictor.classify_many(
+                predictor.choose("second"), pictures, top=1, deadline=predictor.deadline()
+            )
+        )
+        await asyncio.sleep(0)  # it has found its model now
+        await models.leave("second")
+        answers = await asking
+        assert {type(answer.outcome) for answer in answers} == {LabelledPicture}
+        await asyncio.gather(*models._retiring)
+        assert load.engines[1].closed
 
 
 async def test_another_model_of_the_name_takes_over_and_a_broken_one_does_not() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from unittest.mock import patch
 
+from heliograph.core import errors
 from heliograph.core.jobs import Assignment, Delivery, JobResult, JobState, Priority
 from heliograph.worker import outcomes
 from heliograph.worker.consumer import ConsumerRules
@@ -78,6 +79,36 @@ async def test_a_worker_without_the_model_costs_no_job_its_life() -> None:
     assert set(await bench.until_final(ids, seconds=200)) == {JobState.DONE}
     for running in workers:
         await running.stop()
+
+
+@fake_time
+async def test_jobs_that_nobody_can_do_hold_up_no_other() -> None:
+    bench, engine = Bench(), Engine(seconds=0.01)
+    unknown = await bench.add(*(f"unknown{n}" for n in range(40)))
+    running = Running(bench.consumer(engine))
+    await asyncio.sleep(100)  # by now each has been read, and is handed back again and again
+    begun = bench.clock()
+    for number in range(20):
+        await bench.until_final(await bench.add(f"p{number}"))
+    assert bench.clock() - begun < 5
+    assert {(await bench.job(job_id)).attempts for job_id in unknown} == {0}
+    await running.stop()
+
+
+@fake_time
+async def test_a_job_whose_model_was_taken_away_fails_at_once_with_the_reason() -> None:
+    bench = Bench()
+
+    async def perform(assignment: Assignment) -> JobResult:
+        raise errors.ModelGone("It is not served any more.")
+
+    running = Running(bench.consumer(perform))
+    (job_id,) = await bench.add("a")
+    assert await bench.until_final([job_id], seconds=1) == [JobState.FAILED]
+    problem = (await bench.job(job_id)).problem
+    await running.stop()
+    assert problem is not None
+    assert problem.code == "model-unknown"
 
 
 @fake_time

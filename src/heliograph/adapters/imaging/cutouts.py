@@ -33,7 +33,7 @@ def opacity(picture: Picture, matte: Float32Array, how: Edges) -> UInt8Array:
     """The matte at the picture's size, (height, width), times the picture's own opacity."""
     alpha = edges.alpha_of(matte, picture.rgb, how)
     if picture.alpha is not None:
-        alpha = cv2.multiply(alpha, picture.alpha, scale=1 / 255)
+        alpha = np.asarray(cv2.multiply(alpha, picture.alpha, scale=1 / 255), np.uint8)
     return np.asarray(alpha, np.uint8)
 
 

@@ -58,7 +58,7 @@ def guided(matte: Float32Array, rgb: UInt8Array) -> UInt8Array:
         levels = slope[band]
         levels *= cv2.cvtColor(rgb[band], cv2.COLOR_RGB2GRAY)
         levels += offset[band]
-        alpha[band] = cv2.add(levels, 0, dtype=cv2.CV_8U)
+        alpha[band] = np.rint(np.clip(levels, 0, 255, out=levels), out=levels)
     return alpha
 
 
@@ -66,10 +66,11 @@ def _lines(matte: Float32Array, rgb: UInt8Array) -> tuple[Float32Array, Float32A
     """Alpha as a function of brightness, both from 0 to 255: slope and offset at every place of the matte."""
     rows, columns = matte.shape
     small = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA)
-    guide = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)
+    guide = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32) * np.float32(1 / 255)
     mean, target = _windowed(guide), _windowed(matte)
     variance = _windowed(guide * guide) - mean * mean
-    slope = (_windowed(guide * matte) - mean * target) / (variance + _EPSILON)
+    covariance = _windowed(guide * matte) - mean * target
+    slope = np.asarray(covariance / (variance + np.float32(_EPSILON)), np.float32)
     offset = target - slope * mean
     stretch = np.float32(1 / (1 - 2 * _SURE))
     return stretch * _windowed(slope), (_windowed(offset) - np.float32(_SURE)) * (stretch * np.float32(255))

@@ -81,9 +81,10 @@ class Foreground:
 def _hidden(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """The colour that is blended in, for samples of the picture."""
     seen = rgb.astype(np.float32)
-    share = cv2.cvtColor(alpha * np.float32(1 / 255), cv2.COLOR_GRAY2RGB)
-    subject, background = (_around(seen, weights) for weights in (share, 1 - share))
-    moved = share * seen + (1 - share) * _further(subject, background, share)
+    share = np.asarray(cv2.cvtColor(alpha * np.float32(1 / 255), cv2.COLOR_GRAY2RGB), np.float32)
+    rest = np.float32(1) - share
+    subject, background = (_around(seen, weights) for weights in (share, rest))
+    moved = share * seen + rest * _further(subject, background, share)
     narrow = _mean(moved, share, subject, _NARROW)
     return np.rint(_further(narrow, background, share)).astype(np.uint8)
 
@@ -92,7 +93,10 @@ def _around(seen: Float32Array, weights: Float32Array) -> Float32Array:
     """The weighted mean of a wide window around every place."""
     rows, columns = seen.shape[:2]
     size = (max(1, columns // _COARSER), max(1, rows // _COARSER))
-    small, share = (cv2.resize(field, size, interpolation=cv2.INTER_AREA) for field in (seen, weights))
+    small, share = (
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.float32)
+        for field in (seen, weights)
+    )
     mean = _mean(small, share, small, _WIDE)
     return np.asarray(cv2.resize(mean, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
 

@@ -15,6 +15,9 @@ from heliograph.core.models import ModelSpec, VariantSpec, check_name
 
 logger = logging.getLogger(__name__)
 
+ABSENT = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""A package, or the store, is not there, or not for this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -53,13 +56,20 @@ class Catalogue:
         return [package for package in found if package is not None]
 
     def own(self) -> dict[str, str]:
-        """The packages of the first folder by name, each with a mark of its ``model.toml`` as it is now."""
-        marks = {}
-        folder = self._folders[0]
-        for name in sorted(set(_names(folder))):
-            with contextlib.suppress(OSError):
-                state = (folder / name / manifest.MANIFEST).stat()
-                marks[name] = f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
+        """The packages of the first folder by name, each with a mark of its ``model.toml`` as it is now.
+
+        Raises:
+            OSError: the folder cannot be looked at just now, so that nobody knows; what is not there is no error.
+        """
+        marks: dict[str, str] = {}
+        children: list[Path] = []
+        with contextlib.suppress(*ABSENT):
+            children = sorted(self._folders[0].iterdir())
+        for child in children:
+            if _is_name(child.name):
+                with contextlib.suppress(*ABSENT):
+                    state = (child / manifest.MANIFEST).stat()
+                    marks[child.name] = f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
         return marks
 
     def resolve(self, reference: str) -> tuple[Package, VariantSpec | None]:

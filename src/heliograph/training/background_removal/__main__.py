@@ -112,7 +112,8 @@ def run(arguments: argparse.Namespace) -> None:
                 sources=Counter(each.path.parent.name for each in learned),
                 by_hand=sum(each.by_hand for each in learned),
                 teachers=tuple(each.spec.title for each in models),
-                epochs=recipe.epochs, batch=recipe.batch, sides=recipe.sides, seed=recipe.seed,
+                epochs=recipe.epochs, batch=recipe.batch, sides=recipe.sides,
+                frozen_blocks=recipe.frozen_blocks, seed=recipe.seed,
                 minutes=(time.monotonic() - started) / 60,
             )  # fmt: skip
             finish(model, held_out, facts, models, opened, arguments)

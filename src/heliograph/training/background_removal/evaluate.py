@@ -10,10 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from heliograph.adapters.imaging.scoring import score
 from heliograph.core.pictures import UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
+from heliograph.core.scores import MatteScore, mean_score
 from heliograph.serving.direct import DirectModel
-from heliograph.training.background_removal.metrics import Score, mean, score
 from heliograph.training.background_removal.photographs import ENDINGS, MASK_ENDING, read_picture
 from heliograph.training.charts import draw_sheet
 from heliograph.training.runs import TrainingRefused
@@ -27,7 +28,7 @@ class Judged:
 
     picture: Path
     mask: Path
-    score: Score
+    score: MatteScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,15 @@ class Judgement:
     """Of the median picture from file to mask, on one core."""
 
     @property
-    def mean(self) -> Score:
+    def data(self) -> str:
+        """What was judged by, in words."""
+        folder = self.pictures[0].picture.parent.name.upper()
+        return f"{len(self.pictures)} pictures of {folder} with masks made by people"
+
+    @property
+    def mean(self) -> MatteScore:
         """Over all pictures."""
-        return mean([judged.score for judged in self.pictures])
+        return mean_score([judged.score for judged in self.pictures])
 
     @property
     def worst(self) -> list[Judged]:

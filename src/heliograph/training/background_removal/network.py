@@ -19,11 +19,11 @@ LEVELS = 5
 """How many mattes it gives while it trains: at strides 1, 2, 4, 8 and 16, the finest first."""
 
 
-def build(side: int | None = None) -> keras.Model:
+def build(side: int = SIDE_PIXELS) -> keras.Model:
     """The network, with fresh weights: (n, side, side, 3) pictures in, `LEVELS` mattes of logits out.
 
     The first output (n, side, side, 1) is the answer; the others are only for learning.
-    ``side`` is a multiple of 32, or None for one that takes any; pictures are ``(value - encoder.MEAN) / encoder.STD``.
+    ``side`` is a multiple of 32; pictures are ``(value - encoder.MEAN) / encoder.STD``.
     """
     pictures = keras.Input((side, side, 3), name="pictures")
     taps = encoder.encode(pictures)

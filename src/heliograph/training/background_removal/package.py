@@ -33,6 +33,7 @@ class Facts:
     epochs: int
     batch: int
     sides: tuple[int, ...]
+    frozen_blocks: int
     seed: int
     minutes: float
 
@@ -86,8 +87,12 @@ def write(
         "epochs": facts.epochs,
         "batch": facts.batch,
         "sides": ", ".join(map(str, facts.sides)),
+        "frozen": f"the encoder's first {facts.frozen_blocks} blocks as ImageNet made them, "
+        if facts.frozen_blocks
+        else "",
         "seed": facts.seed,
         "minutes": round(facts.minutes),
+        "judged": judgement.data if judgement else "nothing",
         "accuracy": _accuracy(judgement) if judgement else "",
         "table": _table({NAME: judgement, **compared}) if judgement else "Not measured.",
     }
@@ -95,7 +100,7 @@ def write(
 
 
 def _accuracy(judgement: Judgement) -> str:
-    score, data = judgement.mean, f"{len(judgement.pictures)} pictures with masks made by people"
+    score, data = judgement.mean, judgement.data
     rows = [
         ("mean IoU at 0.5", score.iou),
         ("boundary F-measure, 3 pixels", score.boundary_f),

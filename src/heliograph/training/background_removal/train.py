@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import cv2
@@ -75,7 +77,7 @@ class TwoRates(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras has no ty
         return {**super().get_config(), "encoder_share": self.encoder_share}
 
 
-def compiled(recipe: Recipe, *, steps: int, state: State) -> keras.Model:
+def compiled(recipe: Recipe, *, steps: int, state: State, side: int) -> keras.Model:
     """The network with ImageNet's weights in its encoder, and its optimiser: warm-up, then a cosine."""
     total = recipe.epochs * steps
     warm_up = max(1, min(recipe.warm_up_steps, total // 4))
@@ -95,7 +97,7 @@ def compiled(recipe: Recipe, *, steps: int, state: State) -> keras.Model:
         encoder_share=recipe.encoder_learning_rate / recipe.decoder_learning_rate,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model = network.build()
+    model = network.build(side)
     encoder.load(model, state)
     encoder.freeze(model, blocks=recipe.frozen_blocks)
     model.compile(
@@ -137,15 +139,20 @@ def train(
     if not steps:
         raise TrainingRefused(f"{len(photographs)} photographs are fewer than one batch of {recipe.batch}.")
     cv2.setNumThreads(1)  # the examples have threads of their own
-    model = compiled(recipe, steps=steps, state=state)
     checkpoint = run.checkpoint()
+    first = checkpoint.number if checkpoint else 0
+    side = recipe.side(first)
+    model = compiled(recipe, steps=steps, state=state, side=side)
     if checkpoint is not None:
         model.load_weights(checkpoint.folder / CHECKPOINT_FILE)
-    looked_at = plain_examples(held_out, recipe.sides[-1])
     with ThreadPoolExecutor(threads) as pool:
-        for number in range(checkpoint.number if checkpoint else 0, recipe.epochs):
+        for number in range(first, recipe.epochs):
             meter.say(f"epoch {number + 1} of {recipe.epochs}")
-            examples = Examples(photographs, side=recipe.side(number))
+            if recipe.side(number) != side:
+                side = recipe.side(number)
+                model = carried_over(model, compiled(recipe, steps=steps, state=state, side=side))
+            examples = Examples(photographs, side=side)
+            looked_at = plain_examples(held_out, side)
             made = make_batches(pool, examples, recipe, number, steps)
             loss = 0.0
             for step, (pictures, targets) in enumerate(made):
@@ -156,11 +163,24 @@ def train(
             meter.say(
                 f"epoch {number + 1} of {recipe.epochs}: loss {loss / steps:.4f}, held-out IoU {iou:.4f}"
             )
-            run.save(number + 1, lambda folder: model.save(folder / CHECKPOINT_FILE))
+            run.save(number + 1, partial(write_checkpoint, model))
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        examples = Examples(photographs, side=recipe.sides[-1])
+        examples = Examples(photographs, side=side)
         settle(model, make_batches(pool, examples, recipe, recipe.epochs, min(steps, SETTLING_BATCHES)))
     return model
+
+
+def write_checkpoint(model: keras.Model, folder: Path) -> None:
+    """The network with its optimiser, in a folder."""
+    model.save(folder / CHECKPOINT_FILE)
+
+
+def carried_over(model: keras.Model, other: keras.Model) -> keras.Model:
+    """``other``, which differs in the side of its pictures alone, with all that ``model`` and its optimiser know."""
+    other.set_weights(model.get_weights())
+    for ours, theirs in zip(other.optimizer.variables, model.optimizer.variables, strict=True):
+        ours.assign(theirs)
+    return other
 
 
 def make_batches(

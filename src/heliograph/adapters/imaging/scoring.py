@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -10,26 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.core.pictures import UInt8Array
+from heliograph.core.scores import BOUNDARY_PIXELS, MatteScore
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 THRESHOLD = 128
-TOLERANCE_PIXELS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Of one picture, or the means of many."""
-
-    iou: float
-    """Intersection over union of what is at least half opaque."""
-    mae: float
-    """Mean absolute error of the alpha, from 0 to 1."""
-    boundary_f: float
-    """F-measure of the boundary, found where it is at most `TOLERANCE_PIXELS` away."""
-
-
-def score(alpha: UInt8Array, mask: UInt8Array) -> Score:
+def score(alpha: UInt8Array, mask: UInt8Array) -> MatteScore:
     """Compares an alpha (height, width) with a mask of the same shape, both from 0 to 255.
 
     Raises:
@@ -39,19 +26,10 @@ def score(alpha: UInt8Array, mask: UInt8Array) -> Score:
         raise ValueError(f"The alpha is {alpha.shape}, the mask {mask.shape}.")
     found, wanted = alpha >= THRESHOLD, mask >= THRESHOLD
     either = int(np.count_nonzero(found | wanted))
-    return Score(
+    return MatteScore(
         iou=int(np.count_nonzero(found & wanted)) / either if either else 1.0,
         mae=float(np.mean(cv2.absdiff(alpha, mask))) / 255,
         boundary_f=boundary_f(found, wanted),
-    )
-
-
-def mean(scores: list[Score]) -> Score:
-    """The means of scores, of which there is one at least."""
-    return Score(
-        iou=float(np.mean([score.iou for score in scores])),
-        mae=float(np.mean([score.mae for score in scores])),
-        boundary_f=float(np.mean([score.boundary_f for score in scores])),
     )
 
 
@@ -73,6 +51,6 @@ def boundary(mask: BoolArray) -> BoolArray:
 
 def near(lines: BoolArray) -> BoolArray:
     """The pixels within the tolerance of a line."""
-    size = 2 * TOLERANCE_PIXELS + 1
+    size = 2 * BOUNDARY_PIXELS + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return np.asarray(cv2.dilate(lines.astype(np.uint8), disc) > 0)
