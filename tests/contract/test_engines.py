@@ -280,6 +280,21 @@ def test_an_answer_without_a_row_each_fails(tmp_path: Path) -> None:
         engine.run(pictures(2))
 
 
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_border_of_zeros_counts_in_a_maximum(name: str, tmp_path: Path) -> None:
+    """Runtimes fuse the two; where all is below zero, zero is the largest at the border."""
+    path = tmp_path / "border.onnx"
+    weights = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "zero": np.array(0, np.float32)}
+    nodes = [
+        helper.make_node("Pad", ["pixels", "pads", "zero"], ["padded"], mode="constant"),
+        helper.make_node("MaxPool", ["padded"], ["answer"], kernel_shape=[3, 3]),
+    ]
+    onnx.save(graph(nodes, [answer("n", 3, SIDE, SIDE)], weights=weights), path)
+    found = loader(name)(model_file(path), EngineOptions()).run(-1 - np.abs(pictures(1)))
+    assert (found[0, :, 0] == 0).all()
+    assert (found[0, :, 1:-1, 1:-1] < -1).all()
+
+
 def nest(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same weights inside the branch of an If."""
     inner = helper.make_graph([], "branch", [], [], list(model.graph.initializer))

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 from keras import layers
 
+from heliograph.adapters.engines.onnxruntime import open_session
 from heliograph.adapters.models.keras_reader import INPUT, Converted, convert
 
 # Keras and TensorFlow use what NumPy and Python are about to drop.
@@ -42,7 +42,7 @@ def picture_for(model: keras.Model) -> Array:
 def answers(made: Converted, pictures: Array) -> list[Array]:
     """What ONNX Runtime answers, with the channels last as Keras has them."""
     given = pictures.transpose(0, 3, 1, 2) if pictures.ndim == 4 else pictures[:, None]
-    session = onnxruntime.InferenceSession(made.data, providers=["CPUExecutionProvider"])
+    session = open_session(made.data)
     found = session.run(None, {INPUT: given})
     return [row.transpose(0, 2, 3, 1) if row.ndim == 4 else row for row in found]
 

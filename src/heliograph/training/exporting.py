@@ -90,11 +90,9 @@ def halved(data: bytes) -> bytes:
 
 def runner(file: Path | bytes) -> Runner:
     """Runs an ONNX file on as many cores as there are, a few pictures at a time."""
-    import onnxruntime
+    from heliograph.adapters.engines.onnxruntime import open_session
 
-    session = onnxruntime.InferenceSession(
-        file if isinstance(file, bytes) else str(file), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(file)
     name = session.get_inputs()[0].name
 
     def run(pictures: Float32Array) -> list[Float32Array]:

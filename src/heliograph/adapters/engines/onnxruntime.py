@@ -15,6 +15,10 @@ from heliograph.core.ports import EngineOptions, ModelFile
 _ERRORS_ONLY = 3
 
 
+WRONG_OPTIMISATIONS = ("Pad_Fusion",)
+"""It makes a border of zeros before a maximum that of the maximum itself, which ignores it (1.31.1)."""
+
+
 class OnnxRuntimeEngine:
     """One session that all streams share; its weights are in memory once."""
 
@@ -71,10 +75,22 @@ def describe(path: Path) -> tuple[list[graphs.Terminal], list[graphs.Terminal]]:
     return _terminals(_session(path, path.name, session_options(EngineOptions())))
 
 
+def open_session(
+    file: Path | bytes, chosen: onnxruntime.SessionOptions | None = None
+) -> onnxruntime.InferenceSession:
+    """A session on the CPU for an ONNX file, without the optimisations that are known to be wrong."""
+    return onnxruntime.InferenceSession(
+        file if isinstance(file, bytes) else str(file),
+        sess_options=chosen,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=list(WRONG_OPTIMISATIONS),
+    )
+
+
 def _session(path: Path, name: str, chosen: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     data = onnx_files.read(path)
     try:
-        return onnxruntime.InferenceSession(data, sess_options=chosen, providers=["CPUExecutionProvider"])
+        return open_session(data, chosen)
     except Exception as error:  # the runtime's errors have no base of their own
         raise errors.ModelInvalid(
             f"{name}: ONNX Runtime cannot load {path.name}: {errors.excerpt(error)}"
