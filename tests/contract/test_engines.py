@@ -284,7 +284,7 @@ def test_an_answer_without_a_row_each_fails(tmp_path: Path) -> None:
 def test_a_border_of_zeros_counts_in_a_maximum(name: str, tmp_path: Path) -> None:
     """Runtimes fuse the two; where all is below zero, zero is the largest at the border."""
     path = tmp_path / "border.onnx"
-    weights = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "zero": np.array(0, np.float32)}
+    weights: dict[str, np.ndarray] = {"pads": np.array([0, 0, 1, 1] * 2), "zero": np.array(0, np.float32)}
     nodes = [
         helper.make_node("Pad", ["pixels", "pads", "zero"], ["padded"], mode="constant"),
         helper.make_node("MaxPool", ["padded"], ["answer"], kernel_shape=[3, 3]),

@@ -22,7 +22,7 @@ from heliograph.training.progress import Meter
 pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a network
 
 SPEC = FolderStore(Path("nowhere")).spec("efficientnet-lite0")
-RECIPE = train.Recipe(sides=(64, 96), epochs=4, batch=5, warm_up_steps=2, average=0.5)
+RECIPE = train.Recipe(sides=(64,), epochs=4, batch=5, warm_up_steps=2, average=0.5)
 
 
 class PowerCut(Exception):
@@ -68,7 +68,19 @@ def test_the_loss_falls_and_a_training_goes_on_where_it_stopped(
     model, history = learn(tmp_path, drawn, Timer())
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
-    assert train.mean_iou(model, train.plain_examples(drawn, 96), 5) > 0.2
+    assert train.mean_iou(model, train.plain_examples(drawn, 64), 5) > 0.2
+
+
+def test_a_network_of_another_side_takes_over_all_that_was_learned() -> None:
+    state = encoder.imagenet_state(SPEC)
+    small, large = (train.compiled(RECIPE, steps=2, state=state, side=side) for side in (64, 96))
+    small.optimizer.iterations.assign(7)
+    small.set_weights([weight + 1 for weight in small.get_weights()])
+    other = train.carried_over(small, large)
+    assert other.input_shape == (None, 96, 96, 3)
+    assert int(other.optimizer.iterations) == 7
+    for ours, theirs in zip(other.get_weights(), small.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_examples_grow_in_equal_parts_of_the_training() -> None:
