@@ -73,18 +73,19 @@ def test_the_maximum_is_raised_and_every_page_knows(browser: Browser, two_ready:
 
 
 def test_jobs_are_listed_filtered_and_inspected(browser: Browser, two_ready: Service, samples: Path) -> None:
-    files = [("image", photo) for photo in photos(samples, "cat.png", "rocket.jpg")]
+    # Names of their own: other tests leave jobs in the same deployment.
+    files = [("image", (f"listed-{name}", data)) for name, data in photos(samples, "cat.png", "rocket.jpg")]
     with opened(browser, two_ready.url, "#/jobs") as page:
         expect(page.locator(".connection")).to_have_text("Live")
         assert httpx2.post(f"{two_ready.url}/v1/jobs", files=files, timeout=30).status_code == 202
-        expect(page.locator("tbody .dot.done")).to_have_count(2)
+        expect(page.locator("tbody tr", has_text="listed-").locator(".dot.done")).to_have_count(2)
         page.get_by_role("button", name="dead", exact=True).click()
         expect(page.get_by_text("No job is like that.")).to_be_visible()
         page.get_by_role("button", name="done", exact=True).click()
-        page.get_by_label("Filter by").fill("rocket")
+        page.get_by_label("Filter by").fill("listed-rocket")
         expect(page.locator("tbody tr")).to_have_count(1)
-        page.get_by_role("button", name="rocket.jpg").click()
-        dialog = page.get_by_role("dialog", name="rocket.jpg")
+        page.get_by_role("button", name="listed-rocket.jpg").click()
+        dialog = page.get_by_role("dialog", name="listed-rocket.jpg")
         expect(dialog.locator(".labels li")).to_have_count(3)
         expect(dialog).to_contain_text("worker-")
         dialog.get_by_role("button", name="Remove its result").click()
