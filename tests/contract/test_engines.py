@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,79 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from engine_files import CLASSES, SIDE, answer, graph, model_file, network
 from heliograph.adapters import engines
 from heliograph.adapters.engines import loader, onnx_files, stub
 from heliograph.core import errors
-from heliograph.core.models import InputSpec, Meaning, ModelSpec, OutputSpec, Task, VariantSpec
 from heliograph.core.pictures import Float32Array
 from heliograph.core.ports import Engine, EngineOptions, ModelFile
 
 RUNTIMES = engines.NAMES
 HERE = Path(__file__).parent
-SIDE = 16
-CLASSES = 5
-
-
-def model_file(
-    path: Path, *, side: int = SIDE, classes: int = CLASSES, output: str | None = None
-) -> ModelFile:
-    spec = ModelSpec(
-        name="tried",
-        version="1",
-        task=Task.CLASSIFICATION,
-        title="",
-        description="",
-        licence="",
-        homepage="",
-        input=InputSpec(width=side, height=side, mean=(0.0,) * 3, std=(1.0,) * 3),
-        output=OutputSpec(meaning=Meaning.LOGITS, name=output),
-        variants=(),
-        labels=tuple(str(number) for number in range(classes)),
-    )
-    variant = VariantSpec(precision="fp32", file=path.name, sha256="", size_bytes=0)
-    return ModelFile(spec=spec, variant=variant, path=path)
-
-
-def network(*, batch: int | str = "n", element: int = TensorProto.FLOAT) -> onnx.ModelProto:
-    """Convolution, ReLU (output ``features``), average and a dense layer (output ``scores``, the first)."""
-    source = np.random.default_rng(11)
-    kind = helper.tensor_dtype_to_np_dtype(element)
-    weights = {
-        "kernel": source.standard_normal((8, 3, 3, 3)).astype(kind),
-        "dense": source.standard_normal((8, CLASSES)).astype(kind),
-        "bias": source.standard_normal(CLASSES).astype(kind),
-    }
-    nodes = [
-        helper.make_node("Conv", ["pixels", "kernel"], ["mixed"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["mixed"], ["features"]),
-        helper.make_node("GlobalAveragePool", ["features"], ["means"]),
-        helper.make_node("Flatten", ["means"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "dense", "bias"], ["scores"]),
-    ]
-    outputs = [
-        helper.make_tensor_value_info("scores", element, [batch, CLASSES]),
-        helper.make_tensor_value_info("features", element, [batch, 8, SIDE, SIDE]),
-    ]
-    return graph(nodes, outputs, weights=weights, takes=(batch, 3, SIDE, SIDE), element=element)
-
-
-def graph(
-    nodes: Sequence[onnx.NodeProto],
-    outputs: Sequence[onnx.ValueInfoProto],
-    *,
-    weights: dict[str, np.ndarray] | None = None,
-    takes: Sequence[int | str] = ("n", 3, SIDE, SIDE),
-    element: int = TensorProto.FLOAT,
-) -> onnx.ModelProto:
-    """A model with one input, ``pixels``, which ``takes`` this shape."""
-    entry = helper.make_tensor_value_info("pixels", element, takes)
-    held = [numpy_helper.from_array(values, name) for name, values in (weights or {}).items()]
-    made = helper.make_graph(nodes, "made", [entry], outputs, held)
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def answer(*shape: int | str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info("answer", TensorProto.FLOAT, shape)
 
 
 def pictures(count: int, *, side: int = SIDE, seed: int = 3) -> Float32Array:
@@ -349,7 +285,7 @@ from pathlib import Path
 from typing import Any
 from heliograph.adapters import engines
 assert not {"onnxruntime", "openvino"} & set(sys.modules)
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 from test_engines import EngineOptions, model_file, pictures
 engine = engines.loader(sys.argv[1])(model_file(Path(sys.argv[2])), EngineOptions(streams=2, threads_per_stream=2))
 engine.run(pictures(2))
@@ -360,7 +296,17 @@ assert not [name for name in sys.modules if "telemetry" in name]
 
 @pytest.mark.parametrize("name", RUNTIMES)
 async def test_runtimes_are_imported_late_and_say_nothing(name: str, saved: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", LOADS_QUIETLY, name, str(saved), str(HERE)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        LOADS_QUIETLY,
+        name,
+        str(saved),
+        str(HERE),
+        str(HERE.parent),
+    ]
     done = await anyio.run_process(command, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
