@@ -13,8 +13,7 @@ Tensor: TypeAlias = Any
 SIDE_PIXELS = 320
 DEEPEST_FILTERS = 128
 FILTERS = (96, 48, 32, 24)
-"""Of the decoder at strides 16, 8, 4 and 2."""
-FINEST_FILTERS = 12
+"""Of the decoder at strides 16, 8, 4 and 2: filters at stride 1 would cost as much as all of these."""
 LEVELS = 5
 """How many mattes it gives while it trains: at strides 1, 2, 4, 8 and 16, the finest first."""
 
@@ -40,22 +39,15 @@ def build(side: int = SIDE_PIXELS) -> keras.Model:
         x = keras.layers.Add(name=f"{name}_add")(
             [x, _pointwise(lateral, filters, f"{name}_lateral", active=False)]
         )
+        if stride == 2:
+            # The edges are in the pixels themselves, of which the encoder keeps what tells classes apart.
+            x = keras.layers.Add(name="pixels_add")([x, _pixels(pictures, filters)])
         x = keras.layers.ReLU(6.0, name=f"{name}_relu6")(x)
         x = _separable(x, filters, f"{name}_a")
         x = _separable(x, filters, f"{name}_b")
-        if stride > 2:
-            mattes.append(_matte(x, name))
-    # The edges are in the pixels themselves, which the encoder has halved already.
-    mattes.append(_matte(x, "stride2"))
-    x = _upsampled(_pointwise(x, FINEST_FILTERS, "stride1_narrow", active=False), "stride1")
-    pixels = keras.layers.Conv2D(FINEST_FILTERS, 3, padding="same", use_bias=False, name="stride1_pixels")(
-        pictures
-    )
-    pixels = keras.layers.BatchNormalization(name="stride1_pixels_norm")(pixels)
-    x = keras.layers.Add(name="stride1_add")([x, pixels])
-    x = keras.layers.ReLU(6.0, name="stride1_relu6")(x)
-    x = _separable(x, FINEST_FILTERS, "stride1_a")
-    mattes.append(_matte(x, "stride1"))
+        mattes.append(keras.layers.Conv2D(1, 3, padding="same", name=f"matte_{name}")(x))
+    finest = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same", name="matte_stride1")(x)
+    mattes.append(finest)
     return keras.Model(pictures, mattes[::-1], name="silhouette")
 
 
@@ -77,12 +69,14 @@ def _pointwise(x: Tensor, filters: int, name: str, *, active: bool = True) -> Te
     return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x) if active else x
 
 
+def _pixels(pictures: Tensor, filters: int) -> Tensor:
+    """The pictures at stride 2, without a loss: each place knows the 3 × 3 pixels it stands for."""
+    x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="pixels")(pictures)
+    return keras.layers.BatchNormalization(name="pixels_norm")(x)
+
+
 def _separable(x: Tensor, filters: int, name: str) -> Tensor:
     """3 × 3 on each channel, then 1 × 1 over them, normalised."""
     x = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = keras.layers.BatchNormalization(name=f"{name}_depthwise_norm")(x)
     return _pointwise(x, filters, f"{name}_pointwise")
-
-
-def _matte(x: Tensor, name: str) -> Tensor:
-    return keras.layers.Conv2D(1, 3, padding="same", name=f"matte_{name}")(x)

@@ -17,8 +17,12 @@ from heliograph.training.background_removal.evaluate import Judgement
 NAME = "silhouette"
 WEIGHTS = "silhouette_fp16w.onnx"
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_DIFFERENT = 0.02
-"""What rounding the weights to half precision may change the matte by, at most; on average a tenth of it."""
+MOST_DIFFERENT = 0.1
+"""What rounding the weights to half precision may change the matte by at a place on an edge.
+
+The network's own answer is rounded too where a GPU computes it: it multiplies with ten bits.
+"""
+DIFFERENT_ON_AVERAGE = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ def export(model: keras.Model, path: Path, *, probes: Float32Array) -> None:
     (found,) = exporting.runner(data)(probes)
     wanted = answering.predict(probes, verbose=0).transpose(0, 3, 1, 2)
     difference = np.abs(found - wanted)
-    if not (difference.max() <= MOST_DIFFERENT and difference.mean() <= MOST_DIFFERENT / 10):
+    if not (difference.max() <= MOST_DIFFERENT and difference.mean() <= DIFFERENT_ON_AVERAGE):
         raise exporting.ExportFailed(
             f"The file's mattes differ from the network's by {difference.max():.2g} at most, "
             f"{difference.mean():.2g} on average."
@@ -86,7 +90,7 @@ def write(
         "teachers": " and ".join(facts.teachers) or "nobody",
         "epochs": facts.epochs,
         "batch": facts.batch,
-        "sides": ", ".join(map(str, facts.sides)),
+        "sides": ", then ".join(map(str, facts.sides)),
         "frozen": f"the encoder's first {facts.frozen_blocks} blocks as ImageNet made them, "
         if facts.frozen_blocks
         else "",
