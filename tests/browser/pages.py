@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -95,6 +97,15 @@ def drop(page: Page, files: Sequence[tuple[str, bytes]]) -> None:
 def photos(samples: Path, *names: str) -> list[tuple[str, bytes]]:
     """Samples, ready to be dropped."""
     return [(name, (samples / name).read_bytes()) for name in names]
+
+
+def large(path: Path) -> bytes:
+    """The picture 2,400 pixels across, as a JPEG: a cut-out of it takes a moment, however quick the model."""
+    with Image.open(path) as picture:
+        height = round(2400 * picture.height / picture.width)
+        file = io.BytesIO()
+        picture.convert("RGB").resize((2400, height)).save(file, "JPEG", quality=70)
+    return file.getvalue()
 
 
 def choose(page: Page, kind: str) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
-from browser.pages import choose, drop, expect, expect_done, opened, photos
+from browser.pages import choose, drop, expect, expect_done, large, opened, photos
 from service import Service, wait_for
 
 if TYPE_CHECKING:
@@ -26,15 +24,6 @@ def send_as_jobs(page: Page) -> list[Request]:
     page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
     page.get_by_role("switch", name="As jobs").check()
     return sent
-
-
-def large(path: Path) -> bytes:
-    """The picture at 2,400 pixels across, as a JPEG."""
-    with Image.open(path) as picture:
-        height = round(2400 * picture.height / picture.width)
-        file = io.BytesIO()
-        picture.convert("RGB").resize((2400, height)).save(file, "JPEG", quality=70)
-    return file.getvalue()
 
 
 def test_hundreds_go_in_few_requests_and_each_gets_its_own_answer(
@@ -66,7 +55,6 @@ def test_they_are_cancelled_wherever_they_are(
     with opened(browser, fleet_service.url) as page:
         choose(page, "Cut-out")
         send_as_jobs(page)
-        # Seconds of work, however quick the model.
         drop(page, 60 * [("large cup.jpg", large(samples / "coffee.png"))])
         wait_for("some jobs that run and some that wait", lambda: all(unfinished(fleet_service)), patience=60)
         page.get_by_role("button", name="Cancel all").click()

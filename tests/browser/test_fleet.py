@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from browser.pages import choose, drop, expect, expect_done, opened, photos
+from browser.pages import choose, drop, expect, expect_done, large, opened, photos
 from service import Service, wait_for
 
 if TYPE_CHECKING:
@@ -93,12 +93,13 @@ def test_jobs_are_listed_filtered_and_inspected(browser: Browser, two_ready: Ser
 
 
 def test_a_job_is_cancelled(browser: Browser, two_ready: Service, samples: Path) -> None:
-    files = [("image", (f"{n}.png", (samples / "cat.png").read_bytes())) for n in range(40)]
+    cat = large(samples / "cat.png")
+    files = [("image", (f"{n}.jpg", cat)) for n in range(40)]
     with opened(browser, two_ready.url, "#/jobs") as page:
         expect(page.locator(".connection")).to_have_text("Live")
         receipt = httpx2.post(f"{two_ready.url}/v1/jobs?model=silhouette", files=files, timeout=30).json()
         page.get_by_label("Filter by").fill(receipt["jobs"][-1]["id"])
-        page.get_by_role("button", name="39.png").click()
+        page.get_by_role("button", name="39.jpg").click()
         page.get_by_role("button", name="Cancel the job").click()
         expect(page.get_by_role("dialog").locator(".dot.cancelled")).to_have_count(1)
         for job in receipt["jobs"]:
