@@ -61,6 +61,18 @@ def test_a_teacher_labels_what_nobody_has_masked(tmp_path: Path) -> None:
     np.testing.assert_array_equal(photographs.read(found[0])[1], first)
 
 
+def test_photographs_of_one_name_have_labels_of_their_own(tmp_path: Path) -> None:
+    for name, number in (("a", 0), ("b", 1)):
+        folder = drawn_subjects.write(tmp_path / name / "images", number + 1)
+        for path in sorted(folder.iterdir())[: 2 * number]:
+            path.unlink()
+        (folder / f"{number}.mask.png").unlink()
+        (folder / f"{number}.png").rename(folder / "same.png")
+    found = photographs.find([tmp_path / "a" / "images", tmp_path / "b" / "images"], tmp_path / "labels")
+    assert [photograph.path.name for photograph in found] == ["same.png", "same.png"]
+    assert found[0].label != found[1].label
+
+
 def test_held_out_photographs_are_the_same_each_time(drawn: list[photographs.Photograph]) -> None:
     kept, held_out = photographs.split(drawn, 0.25, seed=1)
     assert len(kept) == 6
@@ -106,6 +118,12 @@ def test_moving_keeps_picture_and_label_together() -> None:
         picture, label = moved(rgb, mask, 128, np.random.default_rng(seed))
         bright = (picture.min(axis=2) > 100).astype(np.uint8) * 255
         assert np.mean(cv2.absdiff(bright, np.where(label > 127, 255, 0).astype(np.uint8))) < 255 * 0.03
+
+
+def test_what_becomes_much_smaller_is_averaged() -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    picture, _ = moved(fine, np.zeros((1024, 1024), np.uint8), 64, np.random.default_rng(3))
+    assert picture.std() < 20  # of noise of 74, over some hundred pixels each
 
 
 def test_grounds_are_of_the_asked_size() -> None:

@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     out, started = arguments.out, time.monotonic()
     store = FolderStore(out / "models", arguments.weights)
     with teachers(store, arguments.teacher, threads=arguments.threads) as models:
-        usable = labelled(photographs.find(arguments.photographs, out / "labels"), models, arguments.threads)
+        labels = out / "labels" / teacher.signature(models)
+        usable = labelled(photographs.find(arguments.photographs, labels), models, arguments.threads)
         learned, held_out = photographs.split(usable, HELD_OUT_SHARE, seed=0)
         recipe = recipe_of(arguments)
         about = {"photographs": len(learned), "sha256": digest(learned)}

@@ -16,6 +16,8 @@ Rng: TypeAlias = np.random.Generator
 Example: TypeAlias = tuple[UInt8Array, UInt8Array]
 """Pixels (side, side, 3) and the label (side, side)."""
 
+SHRINKS_FROM = 1.2
+"""So many pixels of a photograph in one of an example are too many for a warp."""
 _TIGHTER = np.clip((np.arange(256) - 77) * 2, 0, 255).astype(np.uint8)
 
 
@@ -180,13 +182,20 @@ def _warped(
     mirrored = -1.0 if rng.random() < 0.5 else 1.0
     cosine, sine = np.cos(angle), np.sin(angle)
     across, down = window[0] / side, window[1] / side
+    if max(across, down) > SHRINKS_FROM:
+        # To warp is to look at four pixels: what is to become much smaller is averaged before.
+        height, width = label.shape
+        size = (max(1, round(width / max(across, 1))), max(1, round(height / max(down, 1))))
+        rgb, label = (_array(cv2.resize(each, size, interpolation=cv2.INTER_AREA)) for each in (rgb, label))
+        shrunk = (size[0] / width, size[1] / height)
+        centre = (centre[0] * shrunk[0], centre[1] * shrunk[1])
+        across, down = across * shrunk[0], down * shrunk[1]
     # Pixels of the example → pixels of the photograph.
     matrix = np.array(
         [[across * cosine * mirrored, -down * sine, 0], [across * sine * mirrored, down * cosine, 0]]
     )
     matrix[:, 2] = np.asarray(centre) - matrix[:, :2] @ np.array([side / 2, side / 2])
-    shrinks = max(across, down) > 1.2
-    flags = (cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     outside = cv2.BORDER_CONSTANT if border == cv2.BORDER_REPLICATE else border
     pixels = cv2.warpAffine(rgb, matrix, (side, side), flags=flags, borderMode=border)
     return _array(pixels), _array(

@@ -23,6 +23,13 @@ MOST_DIFFERENT = 0.1
 The network's own answer is rounded too where a GPU computes it: it multiplies with ten bits.
 """
 DIFFERENT_ON_AVERAGE = 0.001
+ORIGINS: Mapping[str, str] = {
+    "clothing": "single garments, clothing-dataset-small (CC0)",
+    "caltech": "at most 40 of each class of Caltech-101 (CC BY 4.0; F.-F. Li, M. Andreeto, M. A. Ranzato, P. Perona)",
+    "people": "street fashion with masks, Clothing Co-Parsing (Apache-2.0)",
+    "groceries": "packages held in a hand, Grocery Store Dataset (MIT)",
+}
+"""Of the photographs that the shipped weights were trained on, by folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,7 @@ def write(
         "megabytes": f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
         "total": f"{sum(facts.sources.values()):,}",
         "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),
+        "origins": "\n".join(f"- {name}: {ORIGINS.get(name, 'a folder of that name')}" for name in names),
         "by_hand": f"{facts.by_hand:,}",
         "teachers": " and ".join(facts.teachers) or "nobody",
         "epochs": facts.epochs,
@@ -96,7 +104,7 @@ def write(
         else "",
         "seed": facts.seed,
         "minutes": round(facts.minutes),
-        "judged": judgement.data if judgement else "nothing",
+        "judged": f"Judged on {judgement.data}, none of which was trained on." if judgement else "",
         "accuracy": _accuracy(judgement) if judgement else "",
         "table": _table({NAME: judgement, **compared}) if judgement else "Not measured.",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,10 @@ def find(folders: Iterable[Path], labels: Path) -> list[Photograph]:
     """The photographs in ``folders`` and all that is in them, in the order of their names.
 
     ``NAME.mask.png`` beside a photograph is its mask, made by people; a photograph without one has its label in
-    ``labels``, where a teacher writes it.
+    ``labels``, where a teacher writes it, under a name that its bytes give: another picture never gets it.
 
     Raises:
+        OSError: a photograph cannot be read.
         ValueError: there is no photograph.
     """
     found = []
@@ -42,11 +44,9 @@ def find(folders: Iterable[Path], labels: Path) -> list[Photograph]:
             if path.suffix.lower() not in ENDINGS or path.name.endswith(MASK_ENDING) or not path.is_file():
                 continue
             mask = path.with_name(path.stem + MASK_ENDING)
-            inside = path.relative_to(folder)
-            label = labels / folder.name / inside.with_name(inside.name + ".png")
-            found.append(
-                Photograph(path=path, label=mask if mask.is_file() else label, by_hand=mask.is_file())
-            )
+            by_hand = mask.is_file()
+            label = mask if by_hand else labels / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.png"
+            found.append(Photograph(path=path, label=label, by_hand=by_hand))
     if not found:
         raise ValueError(f"There is no photograph in {', '.join(map(str, folders))}.")
     return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 
+from heliograph.adapters.models.files import write_whole
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader, UInt8Array
 from heliograph.serving.direct import DirectModel
 from heliograph.training.background_removal.photographs import Photograph, read_picture
@@ -37,6 +37,11 @@ def taught_by(models: Sequence[DirectModel]) -> Teacher:
     return teach
 
 
+def signature(models: Sequence[DirectModel]) -> str:
+    """A name for a folder: which models these are, to the byte of their weights."""
+    return "+".join(f"{each.spec.name}-{each.spec.variants[0].sha256[:8]}" for each in models) or "nobody"
+
+
 def label(
     photographs: Sequence[Photograph], teacher: Teacher, *, threads: int
 ) -> Iterator[tuple[Photograph, str | None]]:
@@ -53,17 +58,10 @@ def _label(photograph: Photograph, *, teacher: Teacher) -> str | None:
     except OSError as error:
         return str(error)
     matte = np.rint(teacher(rgb) * 255).astype(np.uint8)
-    _, file = cv2.imencode(".png", matte)
-    write(photograph.label, file.tobytes())
+    file = cv2.imencode(".png", matte)[1].tobytes()
+    photograph.label.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(photograph.label, [file], size=len(file))
     return None
-
-
-def write(path: Path, data: bytes) -> None:
-    """Writes a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_name(f".{path.name}.part")
-    partial_file.write_bytes(data)
-    partial_file.replace(path)
 
 
 def _picture(rgb: UInt8Array) -> Picture:
