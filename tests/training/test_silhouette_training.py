@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow
 from rich.console import Console
 
 import drawn_subjects
@@ -59,6 +61,15 @@ def learn(
         return model, run.history()
 
 
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Each step as it comes: to trace them takes longer than the few that a test needs."""
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("untraced")
 def test_the_loss_falls_and_a_training_goes_on_where_it_stopped(
     drawn: list[photographs.Photograph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
