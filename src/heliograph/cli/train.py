@@ -42,10 +42,7 @@ def train(
         bool, typer.Option("--afresh", help="Begin again where an interrupted training could go on.")
     ] = False,
     replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="In the place of a model of this name that came into the store otherwise."
-        ),
+        bool, typer.Option("--replace", help="In the place of a model that was not trained so.")
     ] = False,
 ) -> None:
     """Train a classifier of your own pictures, and put it into the store.
