@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_a_picture_that_cannot_be_read_is_named_and_counted(tmp_path: Path) -> N
     assert (status, facts["pictures"], facts["accuracy"], len(facts["refused"])) == (1, 5, 0.8, 1)
 
 
+def test_a_folder_is_the_label_that_is_spelled_like_it(tmp_path: Path) -> None:
+    (tmp_path / "store" / "colours" / "labels.txt").write_text("red\nRed\nblue\n")
+    for folder, colour in (("red", "red"), ("Red", "lime"), ("BLUE", "blue")):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "0.png").write_bytes(colour_picture(colour))
+    assert "100.0% of 3 pictures are right" in check("colours", tmp_path / "data")[1]
+
+
 def test_a_background_remover(tmp_path: Path) -> None:
     folder = tmp_path / "cut"
     folder.mkdir()
@@ -85,13 +94,28 @@ def test_a_background_remover(tmp_path: Path) -> None:
     (folder / "beside.mask.png").write_bytes(grey(half[:9, :, 0]))
     status, said = check("brightness", folder)
     assert status == 1
-    assert "Its mask is 64 × 9, the picture 64 × 64." in said
+    assert "beside.mask.png: The mask of beside.png is 64 × 9, the picture 64 × 64." in said
+    (folder / "beside.mask.png").write_bytes(b"no picture")
+    assert "beside.mask.png: The mask of beside.png cannot be used: Not a" in check("brightness", folder)[1]
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.jpg")
+    (tmp_path / "endless.png").write_bytes(grey(np.zeros((8, 8), np.uint8)))
+    assert "has no picture with a mask" in check("brightness", tmp_path)[1]
 
 
 def grey(values: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG")
     return stream.getvalue()
+
+
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data" / "red").mkdir(parents=True)
+    (tmp_path / "data" / "red" / "notes.txt").write_text("no picture")
+    status, said = check("colours", tmp_path / "data")
+    assert (status, "has no picture in its folders" in said) == (1, True), said
 
 
 def test_folders_that_do_not_fit_are_said(tmp_path: Path) -> None:

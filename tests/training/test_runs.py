@@ -104,8 +104,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_broken_record_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{")
+@pytest.mark.parametrize("record", ["{", "[1, 2]", "[]", "null"])
+def test_a_broken_record_is_refused(tmp_path: Path, record: str) -> None:
+    (tmp_path / "run.json").write_text(record)
     with (
         pytest.raises(runs.TrainingRefused, match="is broken"),
         runs.opened(tmp_path, training="tiny", recipe=Recipe(), data=DATA),

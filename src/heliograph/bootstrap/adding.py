@@ -86,7 +86,7 @@ def add_model(wishes: Wishes, settings: Settings, ask: Ask) -> Added:
         write_package(package, spec, card_text(spec, wishes.file.name, described.preprocessing))
         read_package(package)
         _check_weights(package, variant)
-        folder = installing.install(package, store)
+        folder = installing.install(package, store, replace=wishes.replace)
     return Added(spec=spec, folder=folder, preprocessing=described.preprocessing, trial=trial)
 
 

@@ -8,6 +8,7 @@ the parent only learns that.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from heliograph.core import errors
 REQUEST, OUTCOME = "request.json", "outcome.json"
 OUTCOME_BYTES = 1_000_000
 GIGABYTE = 1 << 30
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ def run_confined(
         ModelInvalid: it needed more than it may, or died.
     """
     (folder / OUTCOME).unlink(missing_ok=True)
-    (folder / REQUEST).write_text(json.dumps({"limits": asdict(limits), **request}))
+    own = {"limits": asdict(limits), "parent": os.getpid()}
+    (folder / REQUEST).write_text(json.dumps({**own, **request}))
     status = asyncio.run(_run(module, folder, limits.wall_seconds))
     if status is None:
         raise errors.ModelInvalid(
@@ -92,6 +95,7 @@ def read_small(path: Path, *, most: int) -> bytes:
 def confine() -> tuple[dict[str, Any], Limits]:
     """In the child, before anything else: takes the limits upon itself; what it is asked, and they."""
     request: dict[str, Any] = json.loads(Path(REQUEST).read_bytes())
+    _end_with(request.pop("parent"))
     limits = Limits(**request.pop("limits"))
     bounds = {
         resource.RLIMIT_AS: limits.memory_bytes,
@@ -111,6 +115,14 @@ def report(outcome: bytes) -> None:
     part = Path(f"{OUTCOME}.part")
     part.write_bytes(outcome)
     part.replace(OUTCOME)
+
+
+def _end_with(parent: int) -> None:
+    """Sees to it that this process is killed when its parent dies, where the system knows how (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)
 
 
 async def _run(module: str, folder: Path, seconds: float) -> int | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from heliograph.bootstrap.adding import add_model
 from heliograph.bootstrap.describing import Wishes
@@ -17,7 +19,8 @@ SIZE = re.compile(r"(\d{1,4})(?:[x×](\d{1,4}))?", re.ASCII)
 
 def add_one(wishes: Wishes) -> None:
     """Adds a model and says what became of it."""
-    added = add_model(wishes, read_settings(), ask)
+    with _stopped_like_interrupted():
+        added = add_model(wishes, read_settings(), ask)
     spec, variant = added.spec, added.spec.variants[0]
     labels = f", {len(spec.labels):,} labels" if spec.labels else ""
     lines = [
@@ -29,6 +32,16 @@ def add_one(wishes: Wishes) -> None:
         lines.append(f"{path.name}: {', '.join(labels_found)}")
     lines.append(f"asked at /v1/models/{spec.name}/predict")
     print("\n".join(printable(line) for line in lines))
+
+
+@contextmanager
+def _stopped_like_interrupted() -> Iterator[None]:
+    """Makes SIGTERM end the block as Ctrl-C does, so that nothing temporary stays behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def ask(question: str, choices: Sequence[tuple[str, str]], *, option: str) -> str:

@@ -18,7 +18,7 @@ from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.core.pictures import UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
-from heliograph.core.scores import BOUNDARY_PIXELS, MatteScore
+from heliograph.core.scores import BOUNDARY_PIXELS
 from heliograph.serving.checking import LabelCheck, MatteCheck
 from heliograph.serving.direct import DirectModel
 from heliograph.settings import Settings, read_settings
@@ -75,12 +75,23 @@ def _check_mattes(model: DirectModel, settings: Settings, folder: Path, *, as_js
     check = MatteCheck()
     for picture, mask in _shown(list(_masked(folder)), wanted=not as_json):
         try:
+            truth = _grey(_read(mask, settings), settings)
+        except errors.HeliographError as error:
+            check.refused.append((str(mask), f"The mask of {picture.name} cannot be used: {error.message}"))
+            continue
+        try:
             options = CutoutOptions(output=CutoutOutput.MASK)
-            answer = model.cut_out(_read(picture, settings), options).data
-            score = _compared(_grey(answer, settings), _grey(_read(mask, settings), settings))
-            check.scores.append((str(picture), score))
+            alpha = _grey(model.cut_out(_read(picture, settings), options).data, settings)
         except errors.HeliographError as error:
             check.refused.append((str(picture), error.message))
+            continue
+        if alpha.shape == truth.shape:
+            check.scores.append((str(picture), score_matte(alpha, truth)))
+        else:
+            sizes = [f"{width} × {height}" for height, width in (truth.shape, alpha.shape)]
+            check.refused.append(
+                (str(mask), f"The mask of {picture.name} is {sizes[0]}, the picture {sizes[1]}.")
+            )
     if as_json:
         print(json.dumps({"model": model.spec.name, **check.facts()}))
         return not check.refused
@@ -100,9 +111,9 @@ def _check_mattes(model: DirectModel, settings: Settings, folder: Path, *, as_js
 
 def _labelled(folder: Path, labels: Sequence[str]) -> Iterator[tuple[int, Path]]:
     """The pictures below folders that are named like labels, with the label's number."""
-    numbers = {_plain(label): number for number, label in enumerate(labels)}
+    known = {_plain(label) for label in labels}
     folders = sorted(path for path in _children(folder) if path.is_dir() and not path.name.startswith("."))
-    strange = [path.name for path in folders if _plain(path.name) not in numbers]
+    strange = [path.name for path in folders if _plain(path.name) not in known]
     if not folders or strange:
         named = (
             f"{len(strange)} folders are none of its labels: {', '.join(strange[:5])}" if strange else "none"
@@ -111,17 +122,22 @@ def _labelled(folder: Path, labels: Sequence[str]) -> Iterator[tuple[int, Path]]
             f"{folder} must have a folder for each label ({', '.join(labels[:5])}…); "
             f"there are: {errors.excerpt(named)}."
         )
+    found = False
     for each in folders:
+        number = _number(each.name, labels)
         for path in sorted(each.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
-                yield numbers[_plain(each.name)], path
+            if _is_picture(path) and not path.name.startswith("."):
+                found = True
+                yield number, path
+    if not found:
+        raise errors.PictureMissing(f"{folder} has no picture in its folders.")
 
 
 def _masked(folder: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures in a folder that have a mask beside them, or of the same name in its folder ``masks``."""
     found = False
     for path in sorted(_children(folder)):
-        if path.suffix.lower() not in SUFFIXES or path.name.lower().endswith(("mask.png",)):
+        if not _is_picture(path) or path.name.lower().endswith("mask.png"):
             continue
         places = [path.with_name(path.stem + ending) for ending in MASK_ENDINGS]
         places += [folder / "masks" / f"{path.stem}.png"]
@@ -136,11 +152,20 @@ def _masked(folder: Path) -> Iterator[tuple[Path, Path]]:
         )
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
 def _children(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
         raise errors.PictureMissing(f"{folder}: {error.strerror}.") from error
+
+
+def _number(name: str, labels: Sequence[str]) -> int:
+    """Of the label that is spelled so, or of the first that differs in nothing but case, ``_`` and ``-``."""
+    return labels.index(name) if name in labels else [_plain(label) for label in labels].index(_plain(name))
 
 
 def _plain(name: str) -> str:
@@ -159,14 +184,6 @@ def _grey(data: bytes, settings: Settings) -> UInt8Array:
     """A mask as (height, width) from 0 to 255."""
     codec = build_codec(settings)
     return np.ascontiguousarray(codec.decode(data, codec.inspect(data)).rgb[:, :, 0])
-
-
-def _compared(alpha: UInt8Array, mask: UInt8Array) -> MatteScore:
-    if alpha.shape != mask.shape:
-        raise errors.PictureBroken(
-            f"Its mask is {mask.shape[1]} × {mask.shape[0]}, the picture {alpha.shape[1]} × {alpha.shape[0]}."
-        )
-    return score_matte(alpha, mask)
 
 
 def _shown(items: Sequence[Any], *, wanted: bool) -> Iterator[Any]:

@@ -41,6 +41,9 @@ def train(
     afresh: Annotated[
         bool, typer.Option("--afresh", help="Begin again where an interrupted training could go on.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In the place of a model that was not trained so.")
+    ] = False,
 ) -> None:
     """Train a classifier of your own pictures, and put it into the store.
 
@@ -66,6 +69,7 @@ def train(
             epochs=epochs if fine_tune else 0,
             seed=seed,
             afresh=afresh,
+            replace=replace,
         )
         _show(make(order), name)
 

@@ -17,6 +17,7 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 class LabelCheck:
     """Answers of a classifier so far: ``counts`` has a row for each true label, a column for each answer.
 
+    A label that the model has twice counts as one, the first.
     ``refused`` are pictures that could not be asked, and why.
     """
 
@@ -29,7 +30,7 @@ class LabelCheck:
 
     def add(self, truth: int, answer: str) -> None:
         """Counts one answer."""
-        self.counts[truth, self.labels.index(answer)] += 1
+        self.counts[self.labels.index(self.labels[truth]), self.labels.index(answer)] += 1
 
     @property
     def total(self) -> int:

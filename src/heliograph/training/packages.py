@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
+from heliograph.adapters.models import installing
 from heliograph.adapters.models.manifest import read_package
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec
-from heliograph.training.runs import TrainingRefused
 
 DESCRIPTIONS = ("model.toml", "README.md")
 
@@ -52,26 +50,15 @@ def placed(store: Path, name: str) -> Iterator[Path]:
     One of that name that is there is replaced.
 
     Raises:
-        TrainingRefused: the store cannot be written.
+        ModelError: the store cannot be written.
         ModelInvalid: what was put into the folder is no package.
     """
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=store))
-    except OSError as error:
-        raise TrainingRefused(
-            f"{store} cannot be written: {error.strerror}. HELIOGRAPH_MODEL_DIR names another folder."
-        ) from error
-    try:
-        package = place / name
+    with installing.workbench(store) as bench:
+        package = bench / name
         package.mkdir()
         yield package
         read_package(package)
-        if (store / name).exists():
-            (store / name).replace(place / "before")
-        package.replace(store / name)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        installing.install(package, store, replace=True)
 
 
 def installed(store: Path, name: str) -> ModelSpec | None:

@@ -168,9 +168,12 @@ class Run:
         path = self.folder / "run.json"
         if path.exists():
             try:
-                self._facts = dict(json.loads(path.read_text(encoding="utf-8")))
+                facts = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise TrainingRefused(f"{path} is broken: {errors.excerpt(error)}. Remove it.") from error
+            if not isinstance(facts, dict):
+                raise TrainingRefused(f"{path} is broken: it is no object of JSON. Remove it.")
+            self._facts = facts
 
     def _write(self, facts: dict[str, Any]) -> None:
         partial = self.folder / "run.json.part"

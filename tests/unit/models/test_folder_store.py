@@ -182,6 +182,20 @@ def test_package_in_the_store_hides_the_shipped_one_and_goes_whole(tmp_path: Pat
     assert store.spec("tiny").title == "Tiny"
 
 
+def test_broken_packages_and_half_ones_can_be_removed(store: FolderStore, tmp_path: Path) -> None:
+    for name, file in (("broken", "model.toml"), ("half", "half.onnx"), ("tiny", "model.toml")):
+        (tmp_path / "store" / name).mkdir(parents=True)
+        (tmp_path / "store" / name / file).write_text("= not TOML")
+        assert store.remove(name) == 10
+    assert list((tmp_path / "store").iterdir()) == []
+    (tmp_path / "store" / "photographs" / "2024").mkdir(parents=True)
+    with pytest.raises(errors.ModelError, match="so it is no model; remove it by hand"):
+        store.remove("photographs")
+    for reference in ("../shipped", "gone"):
+        with pytest.raises(errors.ModelUnknown):
+            store.remove(reference)
+
+
 def test_linked_package_is_not_removed(tmp_path: Path, shipped: Path) -> None:
     write_package(tmp_path / "elsewhere")
     (tmp_path / "store").mkdir()

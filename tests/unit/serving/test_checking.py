@@ -18,6 +18,13 @@ def test_labels_are_counted() -> None:
     assert check.facts()["confusion"] == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_a_label_that_a_model_has_twice_is_one() -> None:
+    check = LabelCheck(("crane", "cow", "crane"))
+    for truth, answer in ((0, "crane"), (2, "crane"), (2, "cow")):
+        check.add(truth, answer)
+    assert check.rows() == [("crane", 3, 2 / 3, 1.0, "cow (1)")]
+
+
 def test_mattes_have_means_and_worst_pictures() -> None:
     check = MatteCheck()
     assert check.mean == MatteScore(iou=0, mae=0, boundary_f=0)

@@ -62,6 +62,23 @@ def test_a_folder_with_train_alone_is_split(tmp_path: Path) -> None:
     assert (len(found.training), len(found.held_out), found.given_split) == (12, 3, False)
 
 
+def test_a_third_folder_beside_train_and_test_is_refused(tmp_path: Path) -> None:
+    drawn_classes.write(tmp_path / "train", each=2)
+    drawn_classes.write(tmp_path / "test", each=1, seed=2)
+    (tmp_path / ".cache").mkdir()
+    assert survey(tmp_path, LOOK).labels == drawn_classes.CLASSES
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(TrainingRefused, match="has train and test, and annotations beside them"):
+        survey(tmp_path, LOOK)
+
+
+def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
+    drawn_classes.write(tmp_path, each=2)
+    (tmp_path / "disc").rename(tmp_path / "train")
+    (tmp_path / "square").rename(tmp_path / "test")
+    assert survey(tmp_path, LOOK).labels == ("stripes", "test", "train")
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     drawn_classes.write(tmp_path, each=2)
     (tmp_path / "disc").rename(tmp_path / "train")

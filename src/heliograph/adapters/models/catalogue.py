@@ -72,6 +72,21 @@ class Catalogue:
                     marks[child.name] = f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
         return marks
 
+    def is_own(self, name: str) -> bool:
+        """Whether the first folder has a folder of this name that is a package, be it broken, or half a one.
+
+        What it has beside a package of a later folder is no half one: weights are kept there.
+
+        Raises:
+            ModelUnknown: it cannot name a model.
+        """
+        check_name(name)
+        own, *others = (folder / name for folder in self._folders)
+        if not own.is_dir() and not own.is_symlink():
+            return False
+        manifests = [(place / manifest.MANIFEST).exists() for place in (own, *others)]
+        return manifests[0] or not any(manifests)
+
     def resolve(self, reference: str) -> tuple[Package, VariantSpec | None]:
         """The package that ``reference`` names, and the variant if it names one too.
 

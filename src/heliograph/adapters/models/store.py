@@ -25,6 +25,7 @@ from heliograph.adapters.models.files import (
     read_chunks,
     write_whole,
 )
+from heliograph.adapters.models.manifest import MANIFEST
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, SourceKind, SourceSpec, VariantSpec
 from heliograph.core.ports import ModelFile, ModelStatus, Progress
@@ -120,17 +121,19 @@ class FolderStore:
     def remove(self, reference: str) -> int:
         """How many bytes were freed by removing the model's files from the store.
 
-        A package that lives in the store goes as a whole; of one that ships with Heliograph only
-        weights in the store go. Mirrors and installed Python packages are never touched.
+        A package that lives in the store goes as a whole, also a broken one and what there is of half a one;
+        of one that ships with Heliograph only weights in the store go. Mirrors and installed Python
+        packages are never touched.
 
         Raises:
             ModelUnknown: there is no such model.
-            ModelError: the weights ship with Heliograph, and there is nothing in the store.
+            ModelError: the weights ship with Heliograph, and there is nothing in the store; or what is there
+                of that name does not look like a package.
         """
+        if self._catalogue.is_own(reference):
+            return _remove_folder(self._folder / reference)
         package, wanted = self._catalogue.resolve(reference)
         folder = self._folder / package.spec.name
-        if wanted is None and package.folder == folder:
-            return _remove_folder(folder)
         variants = (wanted,) if wanted else package.spec.variants
         freed = sum(_remove_weights(folder, variant) for variant in variants)
         if freed == 0 and any(_is_bundled(variant) for variant in variants):
@@ -314,6 +317,10 @@ def _remove_weights(folder: Path, variant: VariantSpec) -> int:
 def _remove_folder(folder: Path) -> int:
     if folder.is_symlink():
         raise errors.ModelError(f"{folder} is a link to another folder; remove it by hand.")
+    if not (folder / MANIFEST).exists() and any(path.is_dir() for path in folder.iterdir()):
+        raise errors.ModelError(
+            f"{folder} has folders and no {MANIFEST}, so it is no model; remove it by hand."
+        )
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
     shutil.rmtree(folder)
     return size

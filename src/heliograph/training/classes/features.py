@@ -87,7 +87,7 @@ def kept(
             other.unlink()
     paths = [folder / f"{stem}-{name}.npy" for name in ("lower", "summary")]
     count = folder / f"{stem}.done"
-    done = int(count.read_text()) if count.exists() else 0
+    done = _counted(count)
     if not done:
         for path, shape in zip(paths, (LOWER, SUMMARY), strict=True):
             np.lib.format.open_memmap(path, "w+", np.float16, (len(examples), views.count, *shape)).flush()
@@ -100,9 +100,19 @@ def kept(
         summary[part] = features.reshape(-1, views.count, *SUMMARY)
         lower.flush()
         summary.flush()
-        count.write_text(str(part.stop))
+        partial = count.with_suffix(".part")
+        partial.write_text(str(part.stop))
+        partial.replace(count)
         progress(part.stop)
     return Seen(lower, summary, np.array([example.label for example in examples]))
+
+
+def _counted(path: Path) -> int:
+    """How many pictures are done; 0 where nobody can tell."""
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _digest(examples: Sequence[Example], views: Views) -> str:

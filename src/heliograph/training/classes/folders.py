@@ -5,7 +5,8 @@
     food/bread/1.jpg …         or       food/train/bread/1.jpg …
     food/soup/1.jpg …                   food/test/bread/1.jpg …
 
-In the first form a fifth of each class is held out, in the second the pictures of ``test`` (or ``val``) are.
+In the first form a fifth of each class is held out, in the second the pictures of ``test`` (or ``val``) are;
+it has no third folder beside these.
 """
 
 from __future__ import annotations
@@ -175,9 +176,18 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
             f"{root} is not a folder. --data names a folder with one folder of pictures a class."
         )
     names = _subfolders(root)
-    if TRAIN not in names or set(names) - {TRAIN, *HELD_OUT} or not _subfolders(root / TRAIN):
+    if TRAIN not in names or not _subfolders(root / TRAIN):
         return root, None
-    return root / TRAIN, next((root / name for name in HELD_OUT if name in names), None)
+    held_out = next((name for name in HELD_OUT if name in names), None)
+    others = [name for name in names if name not in (TRAIN, *HELD_OUT)]
+    if not others:
+        return root / TRAIN, root / held_out if held_out else None
+    if held_out is None:
+        return root, None
+    raise TrainingRefused(
+        f"{root} has {TRAIN} and {held_out}, and {errors.excerpt(others[0])} beside them, so that it is not clear "
+        "what the classes are: move that elsewhere, or rename it so that it begins with a dot."
+    )
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from heliograph.adapters.models.catalogue import shipped_folder
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, check_name
 from heliograph.core.pictures import PictureLimits
-from heliograph.training.classes import folders
+from heliograph.training import packages
+from heliograph.training.classes import folders, package
 from heliograph.training.classes.views import Viewer
 from heliograph.training.evaluation import Evaluation
 from heliograph.training.progress import metered
@@ -23,7 +25,8 @@ class Order:
     """What is wanted.
 
     ``epochs`` None leaves it to the number of pictures; 0 trains the last layer alone. ``encoder`` is the
-    classifier whose weights are started from.
+    classifier whose weights are started from. ``replace`` allows for a model of this name that was not
+    trained so.
     """
 
     data: Path
@@ -36,6 +39,7 @@ class Order:
     epochs: int | None = None
     seed: int = 1
     afresh: bool = False
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def make(order: Order) -> Made:
         TrainingRefused: the folder, the name, the store or the run's folder cannot be used.
         ModelUnavailable: the weights to start from cannot be had.
     """
-    _check_free(order.name)
+    _check_free(order)
     viewer = Viewer(order.limits)
     collection = _looked_through(order.data, viewer)
     from heliograph.training.classes.steps import carry_out
@@ -65,7 +69,8 @@ def make(order: Order) -> Made:
     return carry_out(order, collection, viewer)
 
 
-def _check_free(name: str) -> None:
+def _check_free(order: Order) -> None:
+    name = order.name
     try:
         check_name(name)
     except errors.ModelUnknown as error:
@@ -74,6 +79,13 @@ def _check_free(name: str) -> None:
         ) from error
     if (shipped_folder() / name).exists():
         raise TrainingRefused(f"{name} is a model that ships with Heliograph: choose another name.")
+    if not order.replace and os.path.lexists(order.store / name):
+        spec = packages.installed(order.store, name)
+        if spec is None or package.TRAINED not in spec.card:
+            raise TrainingRefused(
+                f"The store has a model {name} that `heliograph train` did not make: --replace puts the new one in "
+                "its place, --name names it otherwise."
+            )
 
 
 def _looked_through(data: Path, viewer: Viewer) -> folders.Collection:

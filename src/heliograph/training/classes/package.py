@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.onnx"
 TEMPLATES = Path(__file__).parent / "templates"
+TRAINED = "`heliograph train --data "
+"""What the cards of these packages say, and no other's."""
 NAMED_CLASSES = 20
 FEW = 10
 
