@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,6 +96,11 @@ class ModelTable:
         self._models[model.reference] = model
         self._gone.discard(model.reference)
         self.on_change()
+
+    @property
+    def lacking(self) -> Sequence[str]:
+        """The models that could not be loaded here; other files may help."""
+        return [model.reference for model in self if model.state is ModelState.UNAVAILABLE]
 
     @property
     def settled(self) -> bool:

@@ -40,6 +40,11 @@ class RemoteModels(ModelTable):
         await super().leave(reference)
 
     @property
+    def lacking(self) -> Sequence[str]:
+        """None: nothing loads here."""
+        return ()
+
+    @property
     def settled(self) -> bool:
         """Always: nothing loads here."""
         return True
