@@ -131,13 +131,13 @@ def _default_models(
     tasks = {name: store.spec(name).task for name in names}
     for task, setting in wanted.items():
         name = getattr(settings, setting)
-        if name in tasks:
-            if tasks[name] is not task:
+        if tasks.get(name) is task:
+            yield task, name
+        elif setting in settings.model_fields_set:
+            if name in tasks:
                 raise errors.SettingsInvalid(
                     f"HELIOGRAPH_{setting.upper()}: {name} is a model for {tasks[name]}, not for {task}."
                 )
-            yield task, name
-        elif setting in settings.model_fields_set:
             raise errors.SettingsInvalid(
                 f"HELIOGRAPH_{setting.upper()}: {name} is not among HELIOGRAPH_MODELS."
             )

@@ -76,7 +76,7 @@ class ModelTable:
         for task in Task:
             wanted = self._defaults.get(task)
             does = [model.reference for model in self if model.spec.task is task]
-            if wanted is not None and (wanted in self._models or not does):
+            if wanted is not None and (wanted in does or not (does or wanted in self._models)):
                 found[task] = wanted
             elif does:
                 found[task] = does[0]
