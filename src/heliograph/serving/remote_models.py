@@ -30,6 +30,7 @@ class RemoteModels(ModelTable):
         """Serves a package that came into the store, or another one in the place of one of its name."""
         if reference in self._models:
             await super().take(reference, spec)
+            _observe(self._models[reference], self._serving)
         else:
             self._expected[reference] = ServedModel(reference, spec)
             self._admit()
