@@ -134,8 +134,9 @@ def test_a_name_that_is_cut_within_a_character_is_known_again(page: Page, sample
     name = f"\U0001f600{195 * 'a'}.png"  # its last 200 units of UTF-16 begin with half of the first character
     choose(page, "Labels")
     send_as_jobs(page)
-    drop(page, [(name, (samples / "cat.png").read_bytes()[:100])])
-    expect(page.locator(".card")).to_contain_text("picture-broken")
+    drop(page, [*photos(samples, "cat.png"), (name, b"no picture")])
+    expect_done(page, 2)
+    expect(page.locator(".card", has_text="aaa.png")).to_contain_text("picture-format-unknown")
 
 
 def test_without_news_they_are_asked_for(browser: Browser, service: Service, samples: Path) -> None:
