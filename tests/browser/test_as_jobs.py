@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 COUNT = 120
 AT_MOST = 50  # pictures in one request
+LOSE_BODIES = """() => {
+    const real = window.fetch, lost = new Set();
+    window.fetch = async (path, options) => {
+        const response = await real(path, options);
+        const kind = /v1[/]jobs$|[/]result$/.exec(path)?.[0];
+        if (!kind || lost.has(kind)) return response;
+        lost.add(kind);
+        const body = new ReadableStream({ start: (stream) => stream.error(new TypeError("network error")) });
+        return new Response(body, response);
+    };
+}"""
+"""The connection drops behind the headers of the first answer of each kind."""
 
 
 def send_as_jobs(page: Page) -> list[Request]:
@@ -90,6 +102,41 @@ def test_a_request_that_nobody_took_is_made_again_as_the_same(page: Page, sample
     expect(page.locator(".card .character")).to_have_text("つ")
     assert len(keys) == 2
     assert keys[0] == keys[1]
+
+
+def test_an_answer_that_is_lost_behind_its_headers_is_asked_for_again(page: Page, samples: Path) -> None:
+    choose(page, "Character")
+    sent = send_as_jobs(page)
+    page.evaluate(LOSE_BODIES)
+    page.set_input_files("#files", samples / "tsu.png")
+    expect(page.locator(".card .character")).to_have_text("つ")
+    assert len(sent) == 2
+    assert len({request.header_value("idempotency-key") for request in sent}) == 1
+
+
+def test_a_look_at_jobs_that_hangs_does_not_end_looking(page: Page, samples: Path) -> None:
+    looks: list[str] = []
+
+    def hang_at_first(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) > 1:
+            route.continue_()
+
+    page.route("**/v1/groups/**", hang_at_first)
+    choose(page, "Character")
+    send_as_jobs(page)
+    page.set_input_files("#files", samples / "tsu.png")
+    expect(page.locator(".card .character")).to_have_text("つ")
+    assert len(looks) > 1
+
+
+def test_a_name_that_is_cut_within_a_character_is_known_again(page: Page, samples: Path) -> None:
+    name = f"\U0001f600{195 * 'a'}.png"  # its last 200 units of UTF-16 begin with half of the first character
+    choose(page, "Labels")
+    send_as_jobs(page)
+    drop(page, [*photos(samples, "cat.png"), (name, b"no picture")])
+    expect_done(page, 2)
+    expect(page.locator(".card", has_text="aaa.png")).to_contain_text("picture-format-unknown")
 
 
 def test_without_news_they_are_asked_for(browser: Browser, service: Service, samples: Path) -> None:

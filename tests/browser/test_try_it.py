@@ -15,7 +15,7 @@ from browser.pages import choose, drop, expect, expect_done, opened, photos
 from service import Service
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -35,6 +35,45 @@ def test_pictures_that_are_dropped_get_labels_and_a_broken_one_its_problem(page:
     expect(failed).to_contain_text("picture-broken")
     failed.get_by_role("button", name="Try again").click()
     expect_done(page, 5)
+
+
+def add_a_model(page: Page) -> None:
+    """From now on the service lists another model, and tells of it."""
+
+    def listed(route: Route) -> None:
+        told = route.fetch().json()
+        later = {**told["models"][0], "name": "later", "title": "Came later"}
+        route.fulfill(json={**told, "models": [later, *told["models"]]})
+
+    def shown(route: Route) -> None:
+        route.fulfill(
+            json={**route.fetch(url=route.request.url.replace("later", "kmnist")).json(), "name": "later"}
+        )
+
+    page.route("**/v1/models", listed)
+    page.route("**/v1/models/later", shown)
+
+
+def test_a_model_that_comes_later_is_shown_and_the_choice_stays(page: Page) -> None:
+    choose(page, "Cut-out")
+    add_a_model(page)
+    expect(page.locator(".connection")).to_have_text("Live")
+    page.context.set_offline(True)
+    expect(page.locator(".connection")).to_have_text("Connection lost")
+    page.context.set_offline(False)
+    expect(page.locator(".models")).to_contain_text("Came later")
+    expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
+
+
+def test_a_model_that_comes_is_shown_without_any_news(browser: Browser, service: Service) -> None:
+    with opened(browser, service.url, "docs") as page:
+        page.clock.install()
+        page.goto(service.url)
+        choose(page, "Cut-out")
+        add_a_model(page)
+        page.clock.fast_forward(31_000)
+        expect(page.locator(".models")).to_contain_text("Came later")
+        expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
 
 
 def test_a_picture_is_shown_whole_with_all_that_was_said(page: Page, samples: Path) -> None:

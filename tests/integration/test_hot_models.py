@@ -160,6 +160,28 @@ def test_a_package_that_is_broken_is_said_to_be(running: Service, store: Path, a
     assert ask(running, "colours").status_code == 200
 
 
+def test_weights_that_come_late_are_loaded(store: Path, all_models: Path, tmp_path: Path) -> None:
+    """As after `models pull`: also of a model that is named, and without a star."""
+    put(all_models / "absent", store)
+    with start_service(model_dir=store, models="colours,absent", threads=1, patience=60) as service:
+        assert ask(service, "absent").status_code == 503
+        shutil.copy(all_models / "colours" / "tiny.onnx", tmp_path / "weights")
+        (tmp_path / "weights").rename(store / "absent" / "tiny.onnx")
+        wait_for("it", lambda: ask(service, "absent").status_code == 200, patience=SOON_SECONDS)
+        assert names(service) == ["colours", "absent"]
+
+
+def test_a_package_whose_files_come_one_by_one_is_served(
+    running: Service, store: Path, all_models: Path
+) -> None:
+    package = store / "busy-colours"
+    package.mkdir()
+    for file in ("model.toml", "labels.txt", "tiny.onnx"):
+        shutil.copy(all_models / "busy-colours" / file, package)
+        time.sleep(3 * LOOK_SECONDS)  # it is looked at meanwhile
+    wait_for("the model", lambda: ask(running, "busy-colours").status_code == 200, patience=SOON_SECONDS)
+
+
 def test_without_a_star_the_store_is_left_alone(store: Path, all_models: Path) -> None:
     with start_service(model_dir=store, models="colours", threads=1, patience=60) as service:
         put(all_models / "busy-colours", store)

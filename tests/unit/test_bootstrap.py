@@ -14,6 +14,7 @@ from heliograph.bootstrap.worker import check_name, run_worker
 from heliograph.core import errors
 from heliograph.core.models import Task
 from heliograph.settings import Settings
+from tiny_packages import CLASSIFIER, write_package
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +41,14 @@ async def test_a_default_model_must_be_served_and_do_its_task(
 async def test_without_the_usual_default_the_first_model_of_the_task_is_asked(tmp_path: Path) -> None:
     async with predicting(Settings(model_dir=tmp_path, models=("kmnist",))) as parts:
         assert dict(parts.models.defaults) == {Task.CLASSIFICATION: "kmnist"}
+
+
+async def test_a_classifier_with_the_name_of_the_usual_background_model_is_none(tmp_path: Path) -> None:
+    package = write_package(tmp_path, CLASSIFIER, name="silhouette")
+    (package / "labels.txt").write_text("one\ntwo\n")
+    async with predicting(Settings(model_dir=tmp_path, models=("kmnist", "u2netp", "*"))) as parts:
+        assert parts.models.find("silhouette", None).spec.task is Task.CLASSIFICATION
+        assert parts.models.defaults[Task.BACKGROUND_REMOVAL] == "u2netp"
 
 
 def test_a_key_file_without_keys_lets_nobody_in_by_mistake(tmp_path: Path) -> None:

@@ -66,22 +66,30 @@ ALL_IN_STORE = "*"
 class ServedNames:
     """What a process serves: names in the order in which they load, those that the settings name, and the store.
 
-    ``own`` is what was in the store; ``follows`` whether what comes later is served too.
+    ``own`` is what was in the store, ``weights`` what weights there were for each name; ``follows`` whether packages
+    that come later are served too.
     """
 
     names: tuple[str, ...]
     named: frozenset[str]
     own: Mapping[str, str]
+    weights: Mapping[str, str]
     follows: bool
 
 
 def served_names(settings: Settings, store: FolderStore) -> ServedNames:
-    """What the settings serve, with the packages in the store in the place of `ALL_IN_STORE`."""
+    """What the settings serve, with the packages in the store in the place of `ALL_IN_STORE`.
+
+    Raises:
+        ModelUnknown: a model in the settings is not known.
+    """
     named = tuple(name for name in settings.models if name != ALL_IN_STORE)
     follows = ALL_IN_STORE in settings.models
     own = store.own() if follows else {}
     more = tuple(name for name in own if name not in named and _is_readable(store, name))
-    return ServedNames(names=named + more, named=frozenset(named), own=own, follows=follows)
+    names = named + more
+    weights = {name: store.mark(name) for name in names}
+    return ServedNames(names=names, named=frozenset(named), own=own, weights=weights, follows=follows)
 
 
 def _is_readable(store: FolderStore, name: str) -> bool:
@@ -95,7 +103,14 @@ def _is_readable(store: FolderStore, name: str) -> bool:
 
 async def follow_store(store: FolderStore, table: ModelTable, served: ServedNames) -> None:
     """Serves what comes into the store and no more what leaves it, until it is cancelled."""
-    follower = StoreFollower(store, table, known=served.own, named=served.named)
+    follower = StoreFollower(
+        store,
+        table,
+        known=served.own,
+        named=served.named,
+        weights=served.weights,
+        takes_all=served.follows,
+    )
     await follower.follow(lambda: table.settled)
 
 
@@ -116,13 +131,13 @@ def _default_models(
     tasks = {name: store.spec(name).task for name in names}
     for task, setting in wanted.items():
         name = getattr(settings, setting)
-        if name in tasks:
-            if tasks[name] is not task:
+        if tasks.get(name) is task:
+            yield task, name
+        elif setting in settings.model_fields_set:
+            if name in tasks:
                 raise errors.SettingsInvalid(
                     f"HELIOGRAPH_{setting.upper()}: {name} is a model for {tasks[name]}, not for {task}."
                 )
-            yield task, name
-        elif setting in settings.model_fields_set:
             raise errors.SettingsInvalid(
                 f"HELIOGRAPH_{setting.upper()}: {name} is not among HELIOGRAPH_MODELS."
             )

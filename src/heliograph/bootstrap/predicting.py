@@ -78,9 +78,8 @@ async def predicting(settings: Settings) -> AsyncIterator[Predicting]:
             loading=loading,
         )
         models.start()
-        beside = [follow_store(store, models, served)] if served.follows else []
         try:
-            async with background(*beside):
+            async with background(follow_store(store, models, served)):
                 yield Predicting(models=models, workshop=workshop, streams=threads)
         finally:
             await models.close(deadline=clock() + settings.request_timeout_seconds)

@@ -160,6 +160,13 @@ class ModelStore(Protocol):
             OSError: the store cannot be looked at just now.
         """
 
+    def mark(self, reference: str) -> str:
+        """A mark that is another one once files have come or gone where `find` looks for weights.
+
+        Raises:
+            ModelUnknown: there is no such model.
+        """
+
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` (model, or model-precision) names.
 

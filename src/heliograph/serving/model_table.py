@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,7 +76,7 @@ class ModelTable:
         for task in Task:
             wanted = self._defaults.get(task)
             does = [model.reference for model in self if model.spec.task is task]
-            if wanted is not None and (wanted in self._models or not does):
+            if wanted is not None and (wanted in does or not (does or wanted in self._models)):
                 found[task] = wanted
             elif does:
                 found[task] = does[0]
@@ -96,6 +96,11 @@ class ModelTable:
         self._models[model.reference] = model
         self._gone.discard(model.reference)
         self.on_change()
+
+    @property
+    def lacking(self) -> Sequence[str]:
+        """The models that could not be loaded here; other files may help."""
+        return [model.reference for model in self if model.state is ModelState.UNAVAILABLE]
 
     @property
     def settled(self) -> bool:

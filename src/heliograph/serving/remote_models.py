@@ -30,6 +30,7 @@ class RemoteModels(ModelTable):
         """Serves a package that came into the store, or another one in the place of one of its name."""
         if reference in self._models:
             await super().take(reference, spec)
+            _observe(self._models[reference], self._serving)
         else:
             self._expected[reference] = ServedModel(reference, spec)
             self._admit()
@@ -38,6 +39,11 @@ class RemoteModels(ModelTable):
         """Serves a model no more."""
         self._expected.pop(reference, None)
         await super().leave(reference)
+
+    @property
+    def lacking(self) -> Sequence[str]:
+        """None: nothing loads here."""
+        return ()
 
     @property
     def settled(self) -> bool:

@@ -274,6 +274,40 @@ def test_what_is_in_the_store_has_marks_that_change_with_it(store: FolderStore, 
     assert store.own()["tiny"] != before
 
 
+def test_a_package_has_another_mark_once_any_file_of_it_is_another(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    package = write_package(tmp_path / "store")
+    marks = [store.own()["tiny"]]
+    for change in (
+        lambda: (package / "labels.txt").write_text("one"),
+        lambda: (package / "tiny.onnx").write_bytes(WEIGHTS[:9]),
+        lambda: (package / "tiny.onnx").write_bytes(WEIGHTS),
+        (package / "labels.txt").unlink,
+    ):
+        change()
+        marks.append(store.own()["tiny"])
+    assert len(set(marks)) == len(marks)
+    (package / ".tiny.onnx.lock").write_text("")
+    (package / "leads-nowhere").symlink_to("nothing")
+    assert store.own()["tiny"] == marks[-1]
+
+
+@pytest.mark.parametrize("place", ["store/tiny", "shipped/tiny", "mirror", "mirror/tiny"])
+def test_weights_that_come_change_the_mark_wherever_they_lie(
+    store: FolderStore, shipped: Path, tmp_path: Path, place: str
+) -> None:
+    with (shipped / "tiny" / "model.toml").open("a") as stream:
+        stream.write(BUNDLED)
+    before = store.mark("tiny")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    assert store.mark("tiny") == store.mark("tiny-fp32") == before
+    (tmp_path / place / "tiny.onnx").write_bytes(WEIGHTS)
+    assert store.mark("tiny") == store.mark("tiny-fp32") != before
+    with pytest.raises(errors.ModelUnknown):
+        store.mark("other")
+
+
 @pytest.mark.parametrize("call", ["iterdir", "stat"])
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(
     store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

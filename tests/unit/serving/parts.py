@@ -119,16 +119,23 @@ class Tally:
 
 
 class DictStore:
-    """Implements `ModelStore` with specs in memory; what is in ``missing`` fails with its error."""
+    """Implements `ModelStore` with specs in memory; what is in ``missing`` fails with its error.
+
+    ``marks`` is what `mark` says of each; nothing of those that are not there.
+    """
 
     def __init__(
         self, specs: Sequence[ModelSpec], missing: dict[str, errors.HeliographError] | None = None
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._missing = missing or {}
+        self.marks: dict[str, str] = {}
 
     def own(self) -> Mapping[str, str]:
         return {name: spec.version for name, spec in self._specs.items()}
+
+    def mark(self, reference: str) -> str:
+        return self.marks.get(self.spec(reference).name, "")
 
     def list(self) -> Sequence[ModelStatus]:
         return [ModelStatus(spec=spec, present=("fp32",)) for spec in self._specs.values()]

@@ -9,6 +9,7 @@ import pytest
 from heliograph.core.models import ModelSpec, Task
 from heliograph.serving import following
 from heliograph.serving.following import StoreFollower
+from heliograph.serving.model_table import ModelState, ServedModel
 from heliograph.serving.remote_models import RemoteModels
 from unit.serving.parts import DictStore, model_spec
 
@@ -18,6 +19,7 @@ class Table:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.lacking: list[str] = []
         self.is_told = asyncio.Event()
 
     async def take(self, reference: str, spec: ModelSpec) -> None:
@@ -68,6 +70,34 @@ async def test_a_package_that_cannot_be_read_is_left_out() -> None:
     table = Table()
     await follower(table).look({"broken": "1", "new": "1"})
     assert table.told == ["+new"]
+
+
+async def test_what_is_lacking_is_taken_again_once_for_each_change_of_its_weights() -> None:
+    table, store = Table(), DictStore([model_spec("named"), model_spec("own")])
+    follow = StoreFollower(
+        store, table, known={"own": "1"}, named=["named"], weights={"named": "", "own": ""}
+    )
+    table.lacking = ["named", "away"]
+    await follow.look_for_weights()
+    assert table.told == []
+    store.marks["named"] = "half"
+    await follow.look_for_weights()
+    await follow.look_for_weights()
+    store.marks["named"] = "whole"
+    await follow.look_for_weights()
+    await follow.look_for_weights()
+    assert table.told == ["+named", "+named"]
+    table.lacking, store.marks["own"] = ["own"], "whole"
+    await follow.look({"own": "2"})  # the package itself is another one, which is no reason to take it twice
+    await follow.look_for_weights()
+    assert table.told == ["+named", "+named", "+own"]
+
+
+async def test_a_gateway_loads_nothing_anew() -> None:
+    models = RemoteModels([ServedModel("stub", model_spec())], {})
+    for model in models:
+        model.state = ModelState.UNAVAILABLE
+    assert list(models.lacking) == []
 
 
 async def test_it_looks_again_after_the_store_could_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,14 @@ async def test_a_package_appears_at_once_while_no_worker_serves() -> None:
     assert models.find("new", None).state is ModelState.LOADING
 
 
+async def test_a_package_that_is_replaced_is_as_the_workers_last_said() -> None:
+    models = table()
+    models.observe([with_plan("w", PLAN)])
+    await models.take("stub", replace(model_spec(), version="2"))
+    found = models.find("stub-fp32", None)
+    assert (found.spec.version, found.state, found.plan) == ("2", ModelState.READY, RUNS)
+
+
 async def test_a_package_that_comes_and_leaves_unseen_never_appears() -> None:
     models = table()
     models.observe([worker(WorkerState.READY, "ready")])

@@ -176,6 +176,20 @@ async def test_names_defaults_and_tasks() -> None:
         assert models.find("first-fp32", None).reference == "first"
 
 
+async def test_a_default_that_another_task_takes_the_name_of_is_as_if_it_were_not_there() -> None:
+    load = Loader()
+    load.gate.set()
+    async with serving(load) as models:
+        await models.take("other", model_spec("other", Task.BACKGROUND_REMOVAL))
+        await models.take("remover", model_spec("remover"))
+        assert models.find(None, Task.BACKGROUND_REMOVAL).reference == "other"
+        await models.leave("other")
+        assert list(models.defaults) == [Task.CLASSIFICATION]
+        await models.leave("remover")
+        with pytest.raises(errors.ModelGone):
+            models.find(None, Task.BACKGROUND_REMOVAL)
+
+
 async def test_an_unknown_model_stops_the_start() -> None:
     with pytest.raises(errors.ModelUnknown):
         async with serving(Loader(), ["third"]):

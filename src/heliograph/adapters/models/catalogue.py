@@ -56,7 +56,7 @@ class Catalogue:
         return [package for package in found if package is not None]
 
     def own(self) -> dict[str, str]:
-        """The packages of the first folder by name, each with a mark of its ``model.toml`` as it is now.
+        """The packages of the first folder by name, each with a mark of its files as they are now.
 
         Raises:
             OSError: the folder cannot be looked at just now, so that nobody knows; what is not there is no error.
@@ -68,8 +68,7 @@ class Catalogue:
         for child in children:
             if _is_name(child.name):
                 with contextlib.suppress(*ABSENT):
-                    state = (child / manifest.MANIFEST).stat()
-                    marks[child.name] = f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
+                    marks[child.name] = _mark_of_package(child)
         return marks
 
     def is_own(self, name: str) -> bool:
@@ -116,6 +115,23 @@ class Catalogue:
     def _names(self) -> Iterator[str]:
         for folder in self._folders:
             yield from _names(folder)
+
+
+def mark_of(path: Path) -> str:
+    """Another text once the file is another one, as far as its ``stat`` tells."""
+    state = path.stat()
+    return f"{state.st_ino}-{state.st_mtime_ns}-{state.st_size}"
+
+
+def _mark_of_package(folder: Path) -> str:
+    """Locks and files that are being written have names with a dot and do not count."""
+    marks = [mark_of(folder / manifest.MANIFEST)]
+    with contextlib.suppress(*ABSENT):
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith("."):
+                with contextlib.suppress(*ABSENT):
+                    marks.append(f"{path.name}:{mark_of(path)}")
+    return "/".join(marks)
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from heliograph.adapters.models import python_packages
-from heliograph.adapters.models.catalogue import Catalogue, Package, shipped_folder
+from heliograph.adapters.models.catalogue import Catalogue, Package, mark_of, shipped_folder
 from heliograph.adapters.models.conversions import made_of, source_bytes
 from heliograph.adapters.models.files import (
     FileChecks,
@@ -87,6 +87,18 @@ class FolderStore:
     def own(self) -> dict[str, str]:
         """The packages that live in the store itself, by name, each with a mark that changes with it."""
         return self._catalogue.own()
+
+    def mark(self, reference: str) -> str:
+        """A mark that changes with the weights files on this machine, the right ones or not; none is read."""
+        package, wanted = self._catalogue.resolve(reference)
+        marks = []
+        for variant in (wanted,) if wanted else package.spec.variants:
+            for path in self._all_places(package, variant):
+                try:
+                    marks.append(mark_of(path))
+                except (OSError, RuntimeError):
+                    marks.append("")
+        return "/".join(marks)
 
     def spec(self, reference: str) -> ModelSpec:
         """The model that ``reference`` names."""
@@ -166,6 +178,13 @@ class FolderStore:
         for mirror in self._mirrors:
             yield mirror / file
             yield mirror / name / file
+
+    def _all_places(self, package: Package, variant: VariantSpec) -> Iterator[Path]:
+        """The same, and where installed Python packages have what it is made of."""
+        yield from self._places(package, variant)
+        for source in _sources(variant, SourceKind.PYTHON_PACKAGE):
+            with contextlib.suppress(SourceFailed):
+                yield python_packages.installed_member(source.address, source.member)
 
     def _seems_present(self, package: Package, variant: VariantSpec) -> bool:
         for path in self._places(package, variant):

@@ -136,8 +136,8 @@ const jobPath = (id) => `v1/jobs/${encodeURIComponent(id)}`;
 export const showJob = (id) => json(jobPath(id));
 /** @param {string} id @param {AbortSignal} [signal] @returns {Promise<Response>} */
 export const jobResult = (id, signal) => ask(`${jobPath(id)}/result`, signal && { signal });
-/** The first 500 jobs of a request. @param {string} group @returns {Promise<Job[]>} */
-export const showGroup = async (group) => (await json(`v1/groups/${encodeURIComponent(group)}?limit=500`)).jobs;
+/** The first 500 jobs of a request. @param {string} group @param {AbortSignal} signal @returns {Promise<Job[]>} */
+export const showGroup = async (group, signal) => (await json(`v1/groups/${encodeURIComponent(group)}?limit=500`, { signal })).jobs;
 /** Cancels, or removes what a finished one answered. @param {string} id @returns {Promise<Job>} */
 export const withdrawJob = (id) => json(jobPath(id), { method: "DELETE" });
 /** @param {string} id @returns {Promise<Job>} */

@@ -12,15 +12,21 @@ export class Problem extends Error {
   }
 }
 
-/** `fetch` whose failure is a problem. @param {string} path @param {RequestInit} options @returns {Promise<Response>} */
-export async function reach(path, options) {
+/** What the network does; its failure is a problem. @template T @param {Promise<T>} done @param {AbortSignal | null} [signal] @returns {Promise<T>} */
+async function reached(done, signal) {
   try {
-    return await fetch(path, options);
+    return await done;
   } catch (error) {
-    if (options.signal?.aborted) throw error;
+    if (signal?.aborted) throw error;
     throw new Problem("The service cannot be reached", "Is it still running? Is the network there?", "unreachable");
   }
 }
+
+/** `fetch` whose failure is a problem. @param {string} path @param {RequestInit} options @returns {Promise<Response>} */
+export const reach = (path, options) => reached(fetch(path, options), options.signal);
+
+/** An answer whose body is here: the connection may be lost after the headers too. @param {Response} response @param {AbortSignal} signal @returns {Promise<Response>} */
+export const whole = async (response, signal) => new Response(await reached(response.blob(), signal), response);
 
 /** @param {Response} response @returns {Promise<Problem>} */
 export async function problemOf(response) {

@@ -13,6 +13,7 @@ const MAX_BYTES = 30e6; // of one request; services take 64 MB
 const MAX_NAME = 200;
 const GATHER_MILLISECONDS = 30;
 const LOOK_MILLISECONDS = 300;
+const PATIENCE_SECONDS = 10; // what hangs longer is given up, another look comes
 const EVERY_SECONDS = 3;
 const FETCHES = 3;
 const SPLIT = [413, 415, 422]; // one picture may be at fault
@@ -114,7 +115,7 @@ async function send(batch) {
 function distinct(names) {
   const used = new Set();
   return names.map((name) => {
-    const plain = name.replace(/["\\\p{Cc}\p{Cs}]/gu, "_").slice(-MAX_NAME) || "picture";
+    const plain = name.slice(-MAX_NAME).replace(/["\\\p{Cc}\p{Cs}]/gu, "_") || "picture";
     let own = plain;
     for (let number = 2; used.has(own); number++) own = plain.replace(/(\.[^.]*)?$/, ` (${number})$1`);
     used.add(own);
@@ -157,8 +158,7 @@ function look(group) {
   if (looked.size) timer ||= setTimeout(async () => {
     const now = [...looked];
     looked.clear();
-    for (const each of now) await lookAt(each);
-    timer = 0;
+    try { for (const each of now) await lookAt(each); } finally { timer = 0; }
     if (looked.size) look([...looked][0]);
   }, LOOK_MILLISECONDS);
 }
@@ -166,7 +166,7 @@ function look(group) {
 /** @param {string} group */
 async function lookAt(group) {
   try {
-    for (const job of await showGroup(group)) {
+    for (const job of await showGroup(group, AbortSignal.timeout(1000 * PATIENCE_SECONDS))) {
       const awaited = groups.get(group)?.get(job.id);
       awaited?.note(job.state === "running" ? `With ${job.worker ?? "a worker"}` : "Queued as a job");
       if (!awaited || !ENDS.includes(job.state)) continue;

@@ -2,19 +2,19 @@
 /** Asking a service that is too busy, or cannot be reached, once more. */
 
 import { connection } from "../live.js";
-import { Problem, pause, problemOf } from "../problem.js";
+import { Problem, pause, problemOf, whole } from "../problem.js";
 
 const BUSY_ATTEMPTS = 10;
 const BUSY = [429, 503];
 const MAX_PAUSE_SECONDS = 30;
 const UNREACHABLE_SECONDS = 1.5;
 
-/** An answer that is well; its problem is thrown. @param {() => Promise<Response>} send @param {AbortSignal} signal @param {(text: string) => void} note tells people what is waited for @returns {Promise<Response>} */
+/** An answer that is well and here with all of its body; its problem is thrown. @param {() => Promise<Response>} send @param {AbortSignal} signal @param {(text: string) => void} note tells people what is waited for @returns {Promise<Response>} */
 export async function patiently(send, signal, note) {
   for (let attempt = 1; ; ) {
     try {
       const response = await send();
-      if (response.ok) return response;
+      if (response.ok) return await whole(response, signal);
       const problem = await problemOf(response);
       // Weights that are missing do not come by waiting.
       if (!BUSY.includes(response.status) || problem.code === "model-unavailable" || attempt++ === BUSY_ATTEMPTS) throw problem;
