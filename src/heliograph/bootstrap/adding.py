@@ -199,7 +199,8 @@ def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
                 f"The model answers with {classes} numbers, and there are {len(spec.labels)} labels: "
                 "--labels must name each class, one a line, in the order of the output."
             )
-        known = findings.outputs[0].activation != "unknown" and spec.output.name is None
+        output = next((o for o in findings.outputs if o.name == spec.output.name), findings.outputs[0])
+        known = output.activation != "unknown"
         meaning = spec.output.meaning if known else Meaning.PROBABILITIES if trial.shares else Meaning.LOGITS
         return replace(spec, output=replace(spec.output, meaning=meaning))
     if len(trial.row) < 2 or _product(trial.row) != _product(trial.row[-2:]):
