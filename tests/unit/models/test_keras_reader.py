@@ -54,6 +54,27 @@ def test_logits_come_without_their_softmax_and_cooled(tmp_path: Path) -> None:
     assert made.outputs[0].activation == "linear"
 
 
+MOVING = (
+    layer("Resizing", "resized", height=8, width=8),
+    layer("CenterCrop", "cropped", height=6, width=6),
+    layer("ZeroPadding2D", "padded", padding=[[1, 1], [1, 1]]),
+    layer("RandomFlip", "flipped"),
+)
+
+
+@pytest.mark.parametrize(
+    ("behind", "found"),
+    [((), []), ((layer("Rescaling", "scaled", scale=1 / 255, offset=0.0),), ["Rescaling"])],
+    ids=["nothing", "rescaling"],
+)
+def test_only_layers_that_change_values_are_preprocessing(
+    tmp_path: Path, behind: Any, found: list[str]
+) -> None:
+    config = tiny(*MOVING, *behind, layer("GlobalAveragePooling2D", "mean"))
+    made = keras_reader.convert(write_keras(tmp_path / "net.keras", config))
+    assert [step.kind for step in made.preprocessing] == found
+
+
 FLAT = layer("Flatten", "flat")
 ONE_UNIT = [np.full((4, 1), 0.5), [-1.0]]
 

@@ -39,7 +39,7 @@ class Converted:
 
     ``data`` has one input, `INPUT`: (n, channels, height, width), where height and width are None if the
     model takes pictures of any size. Pictures that come out are (n, channels, height, width) too.
-    ``preprocessing`` are the layers that scale values or pictures before anything else, in their order:
+    ``preprocessing`` are the layers that scale the values of pictures before anything else, in their order:
     the file has them in it. ``families`` are names of the model and of models inside it that get the picture
     as it comes, such as "mobilenetv2_1.00_224".
     """
