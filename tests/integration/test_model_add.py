@@ -108,13 +108,43 @@ def test_what_an_onnx_file_does_not_say_is_asked_for(tmp_path: Path, store: Path
     assert "--preprocessing says it" in said
     assert "signed" in said
     assert left(store) == []
-    status, said = add(
-        file, "--labels", named, "--mean", "0", "--std", "255", "--channels", "BGR", "--name", "colours"
-    )
+    scaled = ("--mean", "0", "--std", "255", "--channels", "BGR", "--name", "colours", "--meaning", "logits")
+    status, said = add(file, "--labels", named, *scaled)
     assert status == 0, said
     spec = read_package(store / "colours")
     assert (spec.input.layout, spec.input.channels) == (Layout.NHWC, Channels.BGR)
     assert spec.output.meaning is Meaning.LOGITS
+
+
+def test_numbers_of_a_sigmoid_get_no_softmax_unasked(tmp_path: Path, store: Path) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Sigmoid", ["means"], ["y"]),
+    ]
+    file = tmp_path / "tags.onnx"
+    file.write_bytes(graph(nodes, ["n", 3, 8, 8], ["n", 3]))
+    said_of_it = (file, "--preprocessing", "signed", "--labels", labels(tmp_path, "red", "green", "blue"))
+    status, said = add(*said_of_it)
+    assert status == 1
+    assert "--meaning says it: probabilities" in said
+    assert left(store) == []
+    assert "leave it out" in add(*said_of_it, "--meaning", "matte")[1]
+    status, said = add(*said_of_it, "--meaning", "probabilities")
+    assert status == 0, said
+    assert read_package(store / "tags").output.meaning is Meaning.PROBABILITIES
+
+
+def test_shares_that_the_layers_do_not_tell_are_known_by_their_values(tmp_path: Path, store: Path) -> None:
+    config = sequential(
+        input_layer(8, 8, 3),
+        layer("GlobalAveragePooling2D", "mean"),
+        layer("Softmax", "shares"),
+        layer("Rescaling", "same", scale=1.0, offset=0.0),
+    )
+    file = write_keras(tmp_path / "shares.keras", config)
+    status, said = add(file, "--preprocessing", "unit", "--labels", labels(tmp_path, "a", "b", "c"))
+    assert status == 0, said
+    assert read_package(store / "shares").output.meaning is Meaning.PROBABILITIES
 
 
 def test_labels_must_be_as_many_as_classes(tmp_path: Path, store: Path) -> None:

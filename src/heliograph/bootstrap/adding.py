@@ -82,7 +82,7 @@ def add_model(wishes: Wishes, settings: Settings, ask: Ask) -> Added:
             (package / LABELS).write_text("\n".join(spec.labels) + "\n", encoding="utf-8", newline="\n")
         write_package(package, spec, card_text(spec, wishes.file.name, described.preprocessing))
         trial = _tried(package, wishes, limits, room)
-        spec = _settled(spec, trial, findings)
+        spec = _settled(spec, trial, findings, wishes, ask)
         write_package(package, spec, card_text(spec, wishes.file.name, described.preprocessing))
         read_package(package)
         _check_weights(package, variant)
@@ -190,7 +190,7 @@ def _tried(package: Path, wishes: Wishes, limits: Limits, room: Path) -> Trial:
     return trial
 
 
-def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
+def _settled(spec: ModelSpec, trial: Trial, findings: Findings, wishes: Wishes, ask: Ask) -> ModelSpec:
     """The description after the trial: what comes out must be what it says."""
     if spec.task is Task.CLASSIFICATION:
         classes = _product(trial.row)
@@ -199,9 +199,7 @@ def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
                 f"The model answers with {classes} numbers, and there are {len(spec.labels)} labels: "
                 "--labels must name each class, one a line, in the order of the output."
             )
-        output = next((o for o in findings.outputs if o.name == spec.output.name), findings.outputs[0])
-        known = output.activation != "unknown"
-        meaning = spec.output.meaning if known else Meaning.PROBABILITIES if trial.shares else Meaning.LOGITS
+        meaning = wishes.meaning or _meaning(spec, trial, findings, ask)
         return replace(spec, output=replace(spec.output, meaning=meaning))
     if len(trial.row) < 2 or _product(trial.row) != _product(trial.row[-2:]):
         raise errors.ModelInvalid(
@@ -213,6 +211,23 @@ def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
             "end the network with a sigmoid."
         )
     return spec
+
+
+def _meaning(spec: ModelSpec, trial: Trial, findings: Findings, ask: Ask) -> Meaning:
+    """What a classifier's numbers are, as its file says, or else as they look."""
+    output = next((each for each in findings.outputs if each.name == spec.output.name), findings.outputs[0])
+    if output.activation != "unknown":
+        return spec.output.meaning
+    if trial.shares:
+        return Meaning.PROBABILITIES
+    if trial.low < 0 or trial.high > 1:
+        return Meaning.LOGITS
+    choices = [
+        (Meaning.PROBABILITIES.value, "each label's own, as a sigmoid gives it, answered as it is"),
+        (Meaning.LOGITS.value, "a softmax makes probabilities of them"),
+    ]
+    question = "The model's numbers lie between 0 and 1 without adding up to 1. What are they?"
+    return Meaning(ask(question, choices, option="--meaning"))
 
 
 def _product(lengths: Sequence[int]) -> int:

@@ -43,6 +43,8 @@ class Wishes:
     layout: Layout | None = None
     fit: Fit = Fit.STRETCH
     output: str | None = None
+    meaning: Meaning | None = None
+    """What a classifier's numbers are."""
     title: str | None = None
     licence: str = "not stated"
     pictures: Sequence[Path] = ()
@@ -83,6 +85,8 @@ def describe(
     output = _output(findings, wishes)
     task = wishes.task or _task(output, ask)
     _check_labels(task, output, labels)
+    if wishes.meaning is not None and (wishes.meaning is Meaning.MATTE) == (task is Task.CLASSIFICATION):
+        raise errors.ModelInvalid("--meaning is logits or probabilities, of a classifier; leave it out.")
     layout, depth = _layout(findings, wishes, ask)
     width, height = _size(findings, wishes)
     colours, preprocessing = _colours(findings, wishes, depth, ask)

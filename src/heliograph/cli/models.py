@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from heliograph.cli.failures import clear_failures
-from heliograph.core.models import Channels, Fit, Layout, Task
+from heliograph.core.models import Channels, Fit, Layout, Meaning, Task
 
 app = typer.Typer(
     name="models",
@@ -105,6 +105,9 @@ def add(
     output: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which output is meant; the first.")
     ] = None,
+    meaning: Annotated[
+        Meaning | None, typer.Option(help="What a classifier's numbers are, if they do not tell.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="One line for people.")] = None,
     licence: Annotated[str, typer.Option(help="The licence of its weights.")] = "not stated",
     pictures: Annotated[
@@ -133,6 +136,7 @@ def add(
                 layout=layout,
                 fit=fit,
                 output=output,
+                meaning=meaning,
                 title=title,
                 licence=licence,
                 pictures=pictures or (),
