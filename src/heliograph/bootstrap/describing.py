@@ -95,7 +95,7 @@ def describe(
         version="1",
         task=task,
         title=wishes.title or name,
-        description=f"Added from {wishes.file.name}.",
+        description=f"Added from {errors.excerpt(wishes.file.name)}.",
         licence=wishes.licence,
         homepage="",
         labels=labels,
@@ -116,7 +116,7 @@ def describe(
 
 
 def card_text(spec: ModelSpec, file: str, preprocessing: str) -> str:
-    """The model card: what is known, and what its owner should add."""
+    """The model card: what is known, and what its owner should add; whatever its values say, each is in one line."""
     size = f"{spec.input.width} × {spec.input.height} {spec.input.channels.value}"
     lines = [
         f"# {spec.title}",
@@ -131,7 +131,7 @@ def card_text(spec: ModelSpec, file: str, preprocessing: str) -> str:
         "Say here what it was trained on and where it fails. "
         f"`heliograph models check {spec.name} FOLDER` measures it.",
     ]
-    return "\n".join(lines) + "\n"
+    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
 
 
 def _known(architecture: str, wishes: Wishes, *, name: str, variant: VariantSpec) -> Described:
