@@ -157,6 +157,64 @@ def test_labels_must_be_as_many_as_classes(tmp_path: Path, store: Path) -> None:
     assert left(store) == []
 
 
+def channels_last(folder: Path) -> Path:
+    """Answers (n, 1, 1, 3)."""
+    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[1, 2], keepdims=1)
+    path = folder / "channels-last.onnx"
+    path.write_bytes(graph([node], ["n", 8, 8, 3], ["n", 1, 1, 3]))
+    return path
+
+
+def test_axes_of_length_one_do_not_hide_classes(tmp_path: Path, store: Path) -> None:
+    named = labels(tmp_path, "red", "green", "blue")
+    status, said = add(channels_last(tmp_path), "--labels", named, "--preprocessing", "none")
+    assert status == 0, said
+    assert read_package(store / "channels-last").task is Task.CLASSIFICATION
+
+
+def one_number(*last: onnx.NodeProto) -> bytes:
+    """Answers (n, 1): the sum of the mean of each channel, less 1, and what ``last`` makes of it."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "kernel", "bias"], ["gemm" if last else "y"]),
+    ]
+    weights = [
+        numpy_helper.from_array(np.ones((3, 1), np.float32), "kernel"),
+        numpy_helper.from_array(np.full(1, -1, np.float32), "bias"),
+    ]
+    return graph([*nodes, *last], ["n", 3, 8, 8], ["n", 1], weights)
+
+
+@pytest.mark.parametrize(
+    ("last", "meaning", "answers"),
+    [
+        ([], Meaning.LOGITS, [0.0, 2.0]),
+        (["Sigmoid"], Meaning.PROBABILITIES, [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-2))]),
+    ],
+    ids=["logit", "sigmoid"],
+)
+def test_one_number_that_says_yes_or_no_becomes_two_classes(
+    tmp_path: Path, store: Path, last: list[str], meaning: Meaning, answers: list[float]
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(one_number(*(helper.make_node(kind, ["gemm"], ["y"]) for kind in last)))
+    named = labels(tmp_path, "no", "yes")
+    status, said = add(file, "--labels", named, "--preprocessing", "unit", "--output", "y")
+    assert status == 0, said
+    assert read_package(store / "net").output.meaning is meaning
+    found = answer_of(store / "net" / "net.onnx", np.ones((2, 3, 8, 8), np.float32))
+    assert np.allclose(found, [answers, answers])
+
+
+def test_one_number_of_which_nothing_is_known_is_refused(tmp_path: Path, store: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(one_number(helper.make_node("Relu", ["gemm"], ["y"])))
+    status, said = add(file, "--labels", labels(tmp_path, "no", "yes"), "--preprocessing", "unit")
+    assert status == 1
+    assert "end it with a sigmoid" in said
+
+
 def test_a_background_remover_must_answer_with_a_matte(tmp_path: Path, store: Path) -> None:
     mean = helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=1)
     file = tmp_path / "cut.onnx"
@@ -189,6 +247,63 @@ def answer_of(path: Path, picture: Float32Array) -> Float32Array:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     answer: Float32Array = session.run(None, {session.get_inputs()[0].name: picture})[0]
     return answer
+
+
+def test_what_is_known_of_weights_cannot_be_said_otherwise(
+    tmp_path: Path, store: Path, data_folder: Path
+) -> None:
+    file = write_state_dict(tmp_path / "net.pth", published_u2netp(data_folder))
+    status, said = add(file, "--labels", labels(tmp_path, "a", "b"), "--size", "64", "--std", "2")
+    assert status == 1
+    assert "leave --labels, --size, --mean, --std out" in said
+    assert left(store) == []
+
+
+def test_a_whole_model_of_pytorch_is_told_from_its_weights(tmp_path: Path, store: Path) -> None:
+    status, said = add(pickle_bomb(tmp_path))
+    assert status == 1
+    assert "save its state_dict(), or export it to ONNX" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--std", "nan"), "those of --std above 0"),
+        (("--mean", "inf"), "--mean and --std want"),
+        (("--size", "9999"), "fixes the model's size at 8 × 8 pixels; leave --size out"),
+        (("--title", "two\nlines"), "--title is one line"),
+        (("--licence", ""), "--licence is one line"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_an_option_that_does_not_fit_is_named(
+    tmp_path: Path, store: Path, options: tuple[str, ...], says: str
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(means())
+    named = labels(tmp_path, "a", "b", "c")
+    status, said = add(file, "--labels", named, "--preprocessing", "unit", *options)
+    assert status == 1
+    assert says in said
+    assert ".adding" not in said
+
+
+def test_a_label_that_cannot_be_printed_is_named(tmp_path: Path, store: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(means())
+    named = labels(tmp_path, "a", "b\x1b", "c")
+    status, said = add(file, "--labels", named, "--preprocessing", "unit")
+    assert status == 1
+    assert f"{named}: line 2 must have" in said
+
+
+def test_a_batch_of_one_size_is_refused_with_what_helps(tmp_path: Path, store: Path) -> None:
+    file = tmp_path / "net.onnx"
+    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)
+    file.write_bytes(graph([node], [8, 3, 8, 8], [8, 3]))
+    status, said = add(file, "--labels", labels(tmp_path, "a", "b", "c"), "--preprocessing", "unit")
+    assert status == 1
+    assert "export it with a free batch" in said
 
 
 def test_other_weights_of_pytorch_are_refused_with_what_helps(tmp_path: Path, store: Path) -> None:

@@ -18,8 +18,15 @@ from typing import Any
 from heliograph.adapters.models import installing
 from heliograph.adapters.models.catalogue import Catalogue, shipped_folder
 from heliograph.adapters.models.findings import Findings, Trial, read_outcome
-from heliograph.adapters.models.manifest import CARD, MANIFEST, read_package
+from heliograph.adapters.models.manifest import (
+    CARD,
+    LABEL_CHARACTERS,
+    LABELS_BYTES,
+    MANIFEST,
+    read_package,
+)
 from heliograph.adapters.models.manifest_text import LABELS, manifest_text
+from heliograph.adapters.models.toml_tables import TEXT_CHARACTERS
 from heliograph.bootstrap.confinement import Limits, read_small, run_confined
 from heliograph.bootstrap.describing import Ask, Wishes, card_text, describe
 from heliograph.core import errors
@@ -65,6 +72,7 @@ def add_model(wishes: Wishes, settings: Settings, ask: Ask) -> Added:
         ModelError: there is a model of this name, or the store cannot be written.
     """
     size = _check_file(wishes.file)
+    _check_texts(wishes)
     labels = read_labels(wishes.labels) if wishes.labels else ()
     limits = Limits.for_file(size)
     store = settings.model_dir
@@ -109,7 +117,26 @@ def read_labels(path: Path) -> tuple[str, ...]:
     labels = tuple(line.strip() for line in text.rstrip("\n").splitlines())
     if len(labels) < 2 or not all(labels):
         raise errors.ModelInvalid(f"{path} must name at least two classes, one a line, without empty lines.")
+    for number, label in enumerate(labels, start=1):
+        if len(label) > LABEL_CHARACTERS or not label.isprintable():
+            raise errors.ModelInvalid(
+                f"{path}: line {number} must have 1 to {LABEL_CHARACTERS} printable characters."
+            )
+    if len(text.encode()) > LABELS_BYTES:
+        raise errors.ModelInvalid(f"{path} has more than {LABELS_BYTES:,} bytes.")
     return labels
+
+
+def _check_texts(wishes: Wishes) -> None:
+    for option, text in (
+        ("--title", wishes.title or None),
+        ("--licence", wishes.licence),
+        ("--output", wishes.output),
+    ):
+        if text is not None and not (1 <= len(text) <= TEXT_CHARACTERS and text.isprintable()):
+            raise errors.ModelInvalid(
+                f"{option} is one line of 1 to {TEXT_CHARACTERS:,} printable characters."
+            )
 
 
 def _check_file(path: Path) -> int:
