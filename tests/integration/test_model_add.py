@@ -6,21 +6,17 @@ import io
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from typer.testing import CliRunner
 
 from heliograph.adapters.models.manifest import read_package
-from heliograph.cli.app import app
 from heliograph.core.models import Channels, Layout, Meaning, Task
-from heliograph.core.pictures import Float32Array
+from integration.model_adding import add, answer_of, graph, labels, left, means
 from keras_archives import brightness, input_layer, layer, sequential, write_keras
 from torch_files import published_u2netp, write_state_dict
 
@@ -33,43 +29,6 @@ pytestmark = pytest.mark.timeout(
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HELIOGRAPH_MODEL_DIR", str(tmp_path / "store"))
     return tmp_path / "store"
-
-
-def add(*arguments: object) -> tuple[int, str]:
-    """The exit status and what was said."""
-    result = CliRunner().invoke(app, ["models", "add", *map(str, arguments)])
-    return result.exit_code, result.output
-
-
-def labels(folder: Path, *names: str) -> Path:
-    path = folder / "labels.txt"
-    path.write_text("\n".join(names) + "\n")
-    return path
-
-
-def graph(
-    nodes: Sequence[onnx.NodeProto],
-    shape: Sequence[int | str],
-    out: Sequence[int | str],
-    weights: Sequence[onnx.TensorProto] = (),
-) -> bytes:
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, out)
-    body = helper.make_graph(list(nodes), "net", [given], [answer], list(weights))
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def means(layout: str = "NCHW") -> bytes:
-    axes = [2, 3] if layout == "NCHW" else [1, 2]
-    shape: list[int | str] = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
-    return graph([helper.make_node("ReduceMean", ["x"], ["y"], axes=axes, keepdims=0)], shape, ["n", 3])
-
-
-def left(store: Path) -> list[str]:
-    return (
-        sorted(path.name for path in store.iterdir() if path.name != ".adding.lock") if store.exists() else []
-    )
 
 
 def test_a_keras_file_becomes_a_package_that_answers(tmp_path: Path, store: Path) -> None:
@@ -116,37 +75,6 @@ def test_what_an_onnx_file_does_not_say_is_asked_for(tmp_path: Path, store: Path
     assert spec.output.meaning is Meaning.LOGITS
 
 
-def test_numbers_of_a_sigmoid_get_no_softmax_unasked(tmp_path: Path, store: Path) -> None:
-    nodes = [
-        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
-        helper.make_node("Sigmoid", ["means"], ["y"]),
-    ]
-    file = tmp_path / "tags.onnx"
-    file.write_bytes(graph(nodes, ["n", 3, 8, 8], ["n", 3]))
-    said_of_it = (file, "--preprocessing", "signed", "--labels", labels(tmp_path, "red", "green", "blue"))
-    status, said = add(*said_of_it)
-    assert status == 1
-    assert "--meaning says it: probabilities" in said
-    assert left(store) == []
-    assert "leave it out" in add(*said_of_it, "--meaning", "matte")[1]
-    status, said = add(*said_of_it, "--meaning", "probabilities")
-    assert status == 0, said
-    assert read_package(store / "tags").output.meaning is Meaning.PROBABILITIES
-
-
-def test_shares_that_the_layers_do_not_tell_are_known_by_their_values(tmp_path: Path, store: Path) -> None:
-    config = sequential(
-        input_layer(8, 8, 3),
-        layer("GlobalAveragePooling2D", "mean"),
-        layer("Softmax", "shares"),
-        layer("Rescaling", "same", scale=1.0, offset=0.0),
-    )
-    file = write_keras(tmp_path / "shares.keras", config)
-    status, said = add(file, "--preprocessing", "unit", "--labels", labels(tmp_path, "a", "b", "c"))
-    assert status == 0, said
-    assert read_package(store / "shares").output.meaning is Meaning.PROBABILITIES
-
-
 def test_labels_must_be_as_many_as_classes(tmp_path: Path, store: Path) -> None:
     file = tmp_path / "net.onnx"
     file.write_bytes(means())
@@ -155,64 +83,6 @@ def test_labels_must_be_as_many_as_classes(tmp_path: Path, store: Path) -> None:
     assert status == 1
     assert "has 3 classes, and the labels file has 2" in said
     assert left(store) == []
-
-
-def channels_last(folder: Path) -> Path:
-    """Answers (n, 1, 1, 3)."""
-    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[1, 2], keepdims=1)
-    path = folder / "channels-last.onnx"
-    path.write_bytes(graph([node], ["n", 8, 8, 3], ["n", 1, 1, 3]))
-    return path
-
-
-def test_axes_of_length_one_do_not_hide_classes(tmp_path: Path, store: Path) -> None:
-    named = labels(tmp_path, "red", "green", "blue")
-    status, said = add(channels_last(tmp_path), "--labels", named, "--preprocessing", "none")
-    assert status == 0, said
-    assert read_package(store / "channels-last").task is Task.CLASSIFICATION
-
-
-def one_number(*last: onnx.NodeProto) -> bytes:
-    """Answers (n, 1): the sum of the mean of each channel, less 1, and what ``last`` makes of it."""
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "kernel", "bias"], ["gemm" if last else "y"]),
-    ]
-    weights = [
-        numpy_helper.from_array(np.ones((3, 1), np.float32), "kernel"),
-        numpy_helper.from_array(np.full(1, -1, np.float32), "bias"),
-    ]
-    return graph([*nodes, *last], ["n", 3, 8, 8], ["n", 1], weights)
-
-
-@pytest.mark.parametrize(
-    ("last", "meaning", "answers"),
-    [
-        ([], Meaning.LOGITS, [0.0, 2.0]),
-        (["Sigmoid"], Meaning.PROBABILITIES, [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-2))]),
-    ],
-    ids=["logit", "sigmoid"],
-)
-def test_one_number_that_says_yes_or_no_becomes_two_classes(
-    tmp_path: Path, store: Path, last: list[str], meaning: Meaning, answers: list[float]
-) -> None:
-    file = tmp_path / "net.onnx"
-    file.write_bytes(one_number(*(helper.make_node(kind, ["gemm"], ["y"]) for kind in last)))
-    named = labels(tmp_path, "no", "yes")
-    status, said = add(file, "--labels", named, "--preprocessing", "unit", "--output", "y")
-    assert status == 0, said
-    assert read_package(store / "net").output.meaning is meaning
-    found = answer_of(store / "net" / "net.onnx", np.ones((2, 3, 8, 8), np.float32))
-    assert np.allclose(found, [answers, answers])
-
-
-def test_one_number_of_which_nothing_is_known_is_refused(tmp_path: Path, store: Path) -> None:
-    file = tmp_path / "net.onnx"
-    file.write_bytes(one_number(helper.make_node("Relu", ["gemm"], ["y"])))
-    status, said = add(file, "--labels", labels(tmp_path, "no", "yes"), "--preprocessing", "unit")
-    assert status == 1
-    assert "end it with a sigmoid" in said
 
 
 def test_a_background_remover_must_answer_with_a_matte(tmp_path: Path, store: Path) -> None:
@@ -243,67 +113,10 @@ def test_weights_of_pytorch_become_a_package_that_answers(
     assert np.abs(answer - reference).max() < 1e-5
 
 
-def answer_of(path: Path, picture: Float32Array) -> Float32Array:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    answer: Float32Array = session.run(None, {session.get_inputs()[0].name: picture})[0]
-    return answer
-
-
-def test_what_is_known_of_weights_cannot_be_said_otherwise(
-    tmp_path: Path, store: Path, data_folder: Path
-) -> None:
-    file = write_state_dict(tmp_path / "net.pth", published_u2netp(data_folder))
-    status, said = add(file, "--labels", labels(tmp_path, "a", "b"), "--size", "64", "--std", "2")
-    assert status == 1
-    assert "leave --labels, --size, --mean, --std out" in said
-    assert left(store) == []
-
-
 def test_a_whole_model_of_pytorch_is_told_from_its_weights(tmp_path: Path, store: Path) -> None:
     status, said = add(pickle_bomb(tmp_path))
     assert status == 1
     assert "save its state_dict(), or export it to ONNX" in said
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("--std", "nan"), "those of --std above 0"),
-        (("--mean", "inf"), "--mean and --std want"),
-        (("--size", "9999"), "fixes the model's size at 8 × 8 pixels; leave --size out"),
-        (("--title", "two\nlines"), "--title is one line"),
-        (("--licence", ""), "--licence is one line"),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
-)
-def test_an_option_that_does_not_fit_is_named(
-    tmp_path: Path, store: Path, options: tuple[str, ...], says: str
-) -> None:
-    file = tmp_path / "net.onnx"
-    file.write_bytes(means())
-    named = labels(tmp_path, "a", "b", "c")
-    status, said = add(file, "--labels", named, "--preprocessing", "unit", *options)
-    assert status == 1
-    assert says in said
-    assert ".adding" not in said
-
-
-def test_a_label_that_cannot_be_printed_is_named(tmp_path: Path, store: Path) -> None:
-    file = tmp_path / "net.onnx"
-    file.write_bytes(means())
-    named = labels(tmp_path, "a", "b\x1b", "c")
-    status, said = add(file, "--labels", named, "--preprocessing", "unit")
-    assert status == 1
-    assert f"{named}: line 2 must have" in said
-
-
-def test_a_batch_of_one_size_is_refused_with_what_helps(tmp_path: Path, store: Path) -> None:
-    file = tmp_path / "net.onnx"
-    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)
-    file.write_bytes(graph([node], [8, 3, 8, 8], [8, 3]))
-    status, said = add(file, "--labels", labels(tmp_path, "a", "b", "c"), "--preprocessing", "unit")
-    assert status == 1
-    assert "export it with a free batch" in said
 
 
 def test_other_weights_of_pytorch_are_refused_with_what_helps(tmp_path: Path, store: Path) -> None:

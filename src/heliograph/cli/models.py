@@ -31,6 +31,9 @@ Mean = Annotated[
     str | None, typer.Option(metavar="N[,N,N]", help="In their place: (value - mean) / std of 0 to 255.")
 ]
 Deviation = Annotated[str | None, typer.Option(metavar="N[,N,N]", help="With --mean.")]
+Numbers = Annotated[
+    Meaning | None, typer.Option(help="What a classifier's numbers are, if they do not tell.")
+]
 
 
 @app.command("list")
@@ -105,9 +108,7 @@ def add(
     output: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which output is meant; the first.")
     ] = None,
-    meaning: Annotated[
-        Meaning | None, typer.Option(help="What a classifier's numbers are, if they do not tell.")
-    ] = None,
+    meaning: Numbers = None,
     title: Annotated[str | None, typer.Option(help="One line for people.")] = None,
     licence: Annotated[str, typer.Option(help="The licence of its weights.")] = "not stated",
     pictures: Annotated[
