@@ -6,21 +6,17 @@ import io
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from typer.testing import CliRunner
 
 from heliograph.adapters.models.manifest import read_package
-from heliograph.cli.app import app
 from heliograph.core.models import Channels, Layout, Meaning, Task
-from heliograph.core.pictures import Float32Array
+from integration.model_adding import add, answer_of, graph, labels, left, means
 from keras_archives import brightness, input_layer, layer, sequential, write_keras
 from torch_files import published_u2netp, write_state_dict
 
@@ -33,43 +29,6 @@ pytestmark = pytest.mark.timeout(
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HELIOGRAPH_MODEL_DIR", str(tmp_path / "store"))
     return tmp_path / "store"
-
-
-def add(*arguments: object) -> tuple[int, str]:
-    """The exit status and what was said."""
-    result = CliRunner().invoke(app, ["models", "add", *map(str, arguments)])
-    return result.exit_code, result.output
-
-
-def labels(folder: Path, *names: str) -> Path:
-    path = folder / "labels.txt"
-    path.write_text("\n".join(names) + "\n")
-    return path
-
-
-def graph(
-    nodes: Sequence[onnx.NodeProto],
-    shape: Sequence[int | str],
-    out: Sequence[int | str],
-    weights: Sequence[onnx.TensorProto] = (),
-) -> bytes:
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, out)
-    body = helper.make_graph(list(nodes), "net", [given], [answer], list(weights))
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def means(layout: str = "NCHW") -> bytes:
-    axes = [2, 3] if layout == "NCHW" else [1, 2]
-    shape: list[int | str] = ["n", 3, 8, 8] if layout == "NCHW" else ["n", 8, 8, 3]
-    return graph([helper.make_node("ReduceMean", ["x"], ["y"], axes=axes, keepdims=0)], shape, ["n", 3])
-
-
-def left(store: Path) -> list[str]:
-    return (
-        sorted(path.name for path in store.iterdir() if path.name != ".adding.lock") if store.exists() else []
-    )
 
 
 def test_a_keras_file_becomes_a_package_that_answers(tmp_path: Path, store: Path) -> None:
@@ -108,9 +67,8 @@ def test_what_an_onnx_file_does_not_say_is_asked_for(tmp_path: Path, store: Path
     assert "--preprocessing says it" in said
     assert "signed" in said
     assert left(store) == []
-    status, said = add(
-        file, "--labels", named, "--mean", "0", "--std", "255", "--channels", "BGR", "--name", "colours"
-    )
+    scaled = ("--mean", "0", "--std", "255", "--channels", "BGR", "--name", "colours", "--meaning", "logits")
+    status, said = add(file, "--labels", named, *scaled)
     assert status == 0, said
     spec = read_package(store / "colours")
     assert (spec.input.layout, spec.input.channels) == (Layout.NHWC, Channels.BGR)
@@ -155,10 +113,10 @@ def test_weights_of_pytorch_become_a_package_that_answers(
     assert np.abs(answer - reference).max() < 1e-5
 
 
-def answer_of(path: Path, picture: Float32Array) -> Float32Array:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    answer: Float32Array = session.run(None, {session.get_inputs()[0].name: picture})[0]
-    return answer
+def test_a_whole_model_of_pytorch_is_told_from_its_weights(tmp_path: Path, store: Path) -> None:
+    status, said = add(pickle_bomb(tmp_path))
+    assert status == 1
+    assert "save its state_dict(), or export it to ONNX" in said
 
 
 def test_other_weights_of_pytorch_are_refused_with_what_helps(tmp_path: Path, store: Path) -> None:

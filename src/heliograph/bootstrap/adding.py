@@ -18,8 +18,15 @@ from typing import Any
 from heliograph.adapters.models import installing
 from heliograph.adapters.models.catalogue import Catalogue, shipped_folder
 from heliograph.adapters.models.findings import Findings, Trial, read_outcome
-from heliograph.adapters.models.manifest import CARD, MANIFEST, read_package
+from heliograph.adapters.models.manifest import (
+    CARD,
+    LABEL_CHARACTERS,
+    LABELS_BYTES,
+    MANIFEST,
+    read_package,
+)
 from heliograph.adapters.models.manifest_text import LABELS, manifest_text
+from heliograph.adapters.models.toml_tables import TEXT_CHARACTERS
 from heliograph.bootstrap.confinement import Limits, read_small, run_confined
 from heliograph.bootstrap.describing import Ask, Wishes, card_text, describe
 from heliograph.core import errors
@@ -65,6 +72,7 @@ def add_model(wishes: Wishes, settings: Settings, ask: Ask) -> Added:
         ModelError: there is a model of this name, or the store cannot be written.
     """
     size = _check_file(wishes.file)
+    _check_texts(wishes)
     labels = read_labels(wishes.labels) if wishes.labels else ()
     limits = Limits.for_file(size)
     store = settings.model_dir
@@ -82,7 +90,7 @@ def add_model(wishes: Wishes, settings: Settings, ask: Ask) -> Added:
             (package / LABELS).write_text("\n".join(spec.labels) + "\n", encoding="utf-8", newline="\n")
         write_package(package, spec, card_text(spec, wishes.file.name, described.preprocessing))
         trial = _tried(package, wishes, limits, room)
-        spec = _settled(spec, trial, findings)
+        spec = _settled(spec, trial, findings, wishes, ask)
         write_package(package, spec, card_text(spec, wishes.file.name, described.preprocessing))
         read_package(package)
         _check_weights(package, variant)
@@ -109,7 +117,26 @@ def read_labels(path: Path) -> tuple[str, ...]:
     labels = tuple(line.strip() for line in text.rstrip("\n").splitlines())
     if len(labels) < 2 or not all(labels):
         raise errors.ModelInvalid(f"{path} must name at least two classes, one a line, without empty lines.")
+    for number, label in enumerate(labels, start=1):
+        if len(label) > LABEL_CHARACTERS or not label.isprintable():
+            raise errors.ModelInvalid(
+                f"{path}: line {number} must have 1 to {LABEL_CHARACTERS} printable characters."
+            )
+    if len(text.encode()) > LABELS_BYTES:
+        raise errors.ModelInvalid(f"{path} has more than {LABELS_BYTES:,} bytes.")
     return labels
+
+
+def _check_texts(wishes: Wishes) -> None:
+    for option, text in (
+        ("--title", wishes.title or None),
+        ("--licence", wishes.licence),
+        ("--output", wishes.output),
+    ):
+        if text is not None and not (1 <= len(text) <= TEXT_CHARACTERS and text.isprintable()):
+            raise errors.ModelInvalid(
+                f"{option} is one line of 1 to {TEXT_CHARACTERS:,} printable characters."
+            )
 
 
 def _check_file(path: Path) -> int:
@@ -190,7 +217,7 @@ def _tried(package: Path, wishes: Wishes, limits: Limits, room: Path) -> Trial:
     return trial
 
 
-def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
+def _settled(spec: ModelSpec, trial: Trial, findings: Findings, wishes: Wishes, ask: Ask) -> ModelSpec:
     """The description after the trial: what comes out must be what it says."""
     if spec.task is Task.CLASSIFICATION:
         classes = _product(trial.row)
@@ -199,8 +226,7 @@ def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
                 f"The model answers with {classes} numbers, and there are {len(spec.labels)} labels: "
                 "--labels must name each class, one a line, in the order of the output."
             )
-        known = findings.outputs[0].activation != "unknown" and spec.output.name is None
-        meaning = spec.output.meaning if known else Meaning.PROBABILITIES if trial.shares else Meaning.LOGITS
+        meaning = wishes.meaning or _meaning(spec, trial, findings, ask)
         return replace(spec, output=replace(spec.output, meaning=meaning))
     if len(trial.row) < 2 or _product(trial.row) != _product(trial.row[-2:]):
         raise errors.ModelInvalid(
@@ -212,6 +238,23 @@ def _settled(spec: ModelSpec, trial: Trial, findings: Findings) -> ModelSpec:
             "end the network with a sigmoid."
         )
     return spec
+
+
+def _meaning(spec: ModelSpec, trial: Trial, findings: Findings, ask: Ask) -> Meaning:
+    """What a classifier's numbers are, as its file says, or else as they look."""
+    output = next((each for each in findings.outputs if each.name == spec.output.name), findings.outputs[0])
+    if output.activation != "unknown":
+        return spec.output.meaning
+    if trial.shares:
+        return Meaning.PROBABILITIES
+    if trial.low < 0 or trial.high > 1:
+        return Meaning.LOGITS
+    choices = [
+        (Meaning.PROBABILITIES.value, "each label's own, as a sigmoid gives it, answered as it is"),
+        (Meaning.LOGITS.value, "a softmax makes probabilities of them"),
+    ]
+    question = "The model's numbers lie between 0 and 1 without adding up to 1. What are they?"
+    return Meaning(ask(question, choices, option="--meaning"))
 
 
 def _product(lengths: Sequence[int]) -> int:

@@ -105,6 +105,7 @@ def _u2net(path: Path) -> Findings:
 
 def _onnx(path: Path) -> Findings:
     from heliograph.adapters.engines import onnxruntime
+    from heliograph.adapters.models import onnx_classes
 
     inputs, outputs = onnxruntime.describe(path)
     if len(inputs) != 1:
@@ -117,9 +118,21 @@ def _onnx(path: Path) -> Findings:
             "The graph's input must be float32 with four axes, (n, channels, height, width) or (n, height, width, "
             f"channels); it has {'float32' if inputs[0].float32 else 'another type'} and {len(shape)} axes."
         )
+    if shape[0] not in (None, 1):
+        raise errors.ModelInvalid(
+            f"The graph takes {shape[0]} pictures at once, neither more nor fewer; export it with a free batch "
+            "(dynamic_axes or dynamic_shapes of torch.onnx.export)."
+        )
     layout, channels, height, width = _axes(shape)
-    found = [FoundOutput(name=o.name[:300], shape=o.dimensions or ()) for o in outputs[:64]]
-    Path(CONVERTED).write_bytes(path.read_bytes())
+    data = path.read_bytes()
+    found = []
+    for output in outputs[:64]:
+        row, activation = output.dimensions or (), "unknown"
+        if len(row) == 2 and row[1] == 1 and output.float32:
+            data, activation = onnx_classes.two_classes(data, output.name, batch=row[0])
+            row = row if activation == "unknown" else (row[0], 2)
+        found.append(FoundOutput(name=output.name[:300], shape=row, activation=activation))
+    Path(CONVERTED).write_bytes(data)
     return Findings(channels=channels, height=height, width=width, layout=layout, outputs=tuple(found))
 
 

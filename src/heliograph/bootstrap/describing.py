@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from heliograph.core.models import (
     VariantSpec,
 )
 
+LICENCE_UNKNOWN = "not stated"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
@@ -43,8 +46,10 @@ class Wishes:
     layout: Layout | None = None
     fit: Fit = Fit.STRETCH
     output: str | None = None
+    meaning: Meaning | None = None
+    """What a classifier's numbers are."""
     title: str | None = None
-    licence: str = "not stated"
+    licence: str = LICENCE_UNKNOWN
     pictures: Sequence[Path] = ()
     """Pictures that it is tried with."""
     replace: bool = False
@@ -83,6 +88,8 @@ def describe(
     output = _output(findings, wishes)
     task = wishes.task or _task(output, ask)
     _check_labels(task, output, labels)
+    if wishes.meaning is not None and (wishes.meaning is Meaning.MATTE) == (task is Task.CLASSIFICATION):
+        raise errors.ModelInvalid("--meaning is logits or probabilities, of a classifier; leave it out.")
     layout, depth = _layout(findings, wishes, ask)
     width, height = _size(findings, wishes)
     colours, preprocessing = _colours(findings, wishes, depth, ask)
@@ -91,7 +98,7 @@ def describe(
         version="1",
         task=task,
         title=wishes.title or name,
-        description=f"Added from {wishes.file.name}.",
+        description=f"Added from {errors.excerpt(wishes.file.name)}.",
         licence=wishes.licence,
         homepage="",
         labels=labels,
@@ -112,7 +119,7 @@ def describe(
 
 
 def card_text(spec: ModelSpec, file: str, preprocessing: str) -> str:
-    """The model card: what is known, and what its owner should add."""
+    """The model card: what is known, and what its owner should add; whatever its values say, each is in one line."""
     size = f"{spec.input.width} × {spec.input.height} {spec.input.channels.value}"
     lines = [
         f"# {spec.title}",
@@ -127,15 +134,36 @@ def card_text(spec: ModelSpec, file: str, preprocessing: str) -> str:
         "Say here what it was trained on and where it fails. "
         f"`heliograph models check {spec.name} FOLDER` measures it.",
     ]
-    return "\n".join(lines) + "\n"
+    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
 
 
 def _known(architecture: str, wishes: Wishes, *, name: str, variant: VariantSpec) -> Described:
     """A model whose description comes with Heliograph."""
     shipped = Catalogue(shipped_folder()).resolve(architecture)[0].spec
+    said = {
+        "--labels": wishes.labels,
+        "--task": wishes.task if wishes.task is not shipped.task else None,
+        "--size": wishes.size,
+        "--preprocessing": wishes.preset,
+        "--mean": wishes.colours,
+        "--std": wishes.colours,
+        "--channels": wishes.channels,
+        "--layout": wishes.layout,
+        "--fit": wishes.fit if wishes.fit is not Fit.STRETCH else None,
+        "--output": wishes.output,
+        "--meaning": wishes.meaning,
+    }
+    needless = [option for option, value in said.items() if value is not None]
+    if needless:
+        raise errors.ModelInvalid(
+            f"These are weights of {shipped.title}, of which all of that is known: "
+            f"leave {', '.join(needless)} out."
+        )
     spec = replace(
         shipped, name=name, title=wishes.title or shipped.title, variants=(variant,), accuracy=(), labels=()
     )
+    if wishes.licence != LICENCE_UNKNOWN:
+        spec = replace(spec, licence=wishes.licence)
     return Described(spec=spec, preprocessing=f"as {shipped.title} wants it (its weights were recognised)")
 
 
@@ -151,7 +179,7 @@ def _output(findings: Findings, wishes: Wishes) -> FoundOutput:
 
 def _task(output: FoundOutput, ask: Ask) -> Task:
     lengths = output.shape[1:]
-    if len(output.shape) == 2 or (len(lengths) > 1 and all(length == 1 for length in lengths[1:])):
+    if lengths and sum(length != 1 for length in lengths) <= 1:
         return Task.CLASSIFICATION
     if len(output.shape) >= 3 and 1 in lengths:
         return Task.BACKGROUND_REMOVAL
@@ -173,7 +201,13 @@ def _check_labels(task: Task, output: FoundOutput, labels: tuple[str, ...]) -> N
         if labels:
             raise errors.ModelInvalid("A background remover has no labels: leave --labels out.")
         return
-    classes = output.shape[1] if len(output.shape) > 1 else None
+    lengths = [length for length in output.shape[1:] if length != 1]
+    classes = None if not output.shape or None in lengths else math.prod(filter(None, lengths))
+    if classes == 1:
+        raise errors.ModelInvalid(
+            "The model answers with one number that comes neither out of a sigmoid nor straight out of a layer "
+            "without activation: end it with a sigmoid, or with a number for each of two classes."
+        )
     if not labels:
         raise errors.ModelInvalid(
             f"The model tells {'some' if classes is None else classes} classes apart: "
@@ -213,12 +247,9 @@ def _layout(findings: Findings, wishes: Wishes, ask: Ask) -> tuple[Layout, int]:
 
 def _size(findings: Findings, wishes: Wishes) -> tuple[int, int]:
     found = (findings.width, findings.height)
-    if any(
-        length is not None and not 1 <= length <= SIDE_PIXELS for length in (*found, *(wishes.size or ()))
-    ):
-        raise errors.ModelInvalid(
-            f"The model takes {found[0]} × {found[1]} pixels; at most {SIDE_PIXELS:,} a side can be served."
-        )
+    fixed = f"{found[0] or 'any'} × {found[1] or 'any'} pixels"
+    if any(length is not None and not 1 <= length <= SIDE_PIXELS for length in found):
+        raise errors.ModelInvalid(f"The model takes {fixed}; at most {SIDE_PIXELS:,} a side can be served.")
     if wishes.size is None:
         if found[0] is None or found[1] is None:
             raise errors.ModelInvalid(
@@ -226,7 +257,9 @@ def _size(findings: Findings, wishes: Wishes) -> tuple[int, int]:
             )
         return found[0], found[1]
     if any(have not in (None, want) for have, want in zip(found, wishes.size, strict=True)):
-        raise errors.ModelInvalid(f"The model takes {found[0]} × {found[1]} pixels; leave --size out.")
+        raise errors.ModelInvalid(f"The file fixes the model's size at {fixed}; leave --size out.")
+    if max(wishes.size) > SIDE_PIXELS:
+        raise errors.ModelInvalid(f"--size is at most {SIDE_PIXELS:,} pixels a side.")
     return wishes.size
 
 
@@ -234,8 +267,10 @@ def _colours(findings: Findings, wishes: Wishes, depth: int, ask: Ask) -> tuple[
     """What is done to the colours, and how that is known."""
     if wishes.colours is not None:
         mean, std = (values * depth if len(values) == 1 else values for values in wishes.colours)
-        if len(mean) != depth or len(std) != depth or min(std) <= 0:
-            raise errors.ModelInvalid(f"--mean and --std want {depth} numbers each, those of --std above 0.")
+        finite = all(map(math.isfinite, (*mean, *std)))
+        if len(mean) != depth or len(std) != depth or not finite or min(std) <= 0:
+            wanted = "a number" if depth == 1 else f"one number or {depth}"
+            raise errors.ModelInvalid(f"--mean and --std want {wanted} each, those of --std above 0.")
         channels = wishes.channels or (Channels.RGB if depth == 3 else Channels.LUMINANCE)
         return Colours(channels, mean, std), "as --mean and --std say"
     preset, reason = wishes.preset, "as --preprocessing says"

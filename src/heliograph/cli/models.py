@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from heliograph.cli.failures import clear_failures
-from heliograph.core.models import Channels, Fit, Layout, Task
+from heliograph.core.models import Channels, Fit, Layout, Meaning, Task
 
 app = typer.Typer(
     name="models",
@@ -31,6 +31,9 @@ Mean = Annotated[
     str | None, typer.Option(metavar="N[,N,N]", help="In their place: (value - mean) / std of 0 to 255.")
 ]
 Deviation = Annotated[str | None, typer.Option(metavar="N[,N,N]", help="With --mean.")]
+Numbers = Annotated[
+    Meaning | None, typer.Option(help="What a classifier's numbers are, if they do not tell.")
+]
 
 
 @app.command("list")
@@ -105,6 +108,7 @@ def add(
     output: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which output is meant; the first.")
     ] = None,
+    meaning: Numbers = None,
     title: Annotated[str | None, typer.Option(help="One line for people.")] = None,
     licence: Annotated[str, typer.Option(help="The licence of its weights.")] = "not stated",
     pictures: Annotated[
@@ -133,6 +137,7 @@ def add(
                 layout=layout,
                 fit=fit,
                 output=output,
+                meaning=meaning,
                 title=title,
                 licence=licence,
                 pictures=pictures or (),

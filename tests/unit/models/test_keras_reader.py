@@ -54,6 +54,102 @@ def test_logits_come_without_their_softmax_and_cooled(tmp_path: Path) -> None:
     assert made.outputs[0].activation == "linear"
 
 
+MOVING = (
+    layer("Resizing", "resized", height=8, width=8),
+    layer("CenterCrop", "cropped", height=6, width=6),
+    layer("ZeroPadding2D", "padded", padding=[[1, 1], [1, 1]]),
+    layer("RandomFlip", "flipped"),
+)
+
+
+@pytest.mark.parametrize(
+    ("behind", "found"),
+    [((), []), ((layer("Rescaling", "scaled", scale=1 / 255, offset=0.0),), ["Rescaling"])],
+    ids=["nothing", "rescaling"],
+)
+def test_only_layers_that_change_values_are_preprocessing(
+    tmp_path: Path, behind: Any, found: list[str]
+) -> None:
+    config = tiny(*MOVING, *behind, layer("GlobalAveragePooling2D", "mean"))
+    made = keras_reader.convert(write_keras(tmp_path / "net.keras", config))
+    assert [step.kind for step in made.preprocessing] == found
+
+
+FLAT = layer("Flatten", "flat")
+ONE_UNIT = [np.full((4, 1), 0.5), [-1.0]]
+
+
+@pytest.mark.parametrize(
+    ("last", "activation"),
+    [
+        ((), "linear"),
+        ((layer("Softmax", "shares"), layer("Reshape", "shape", target_shape=[2])), "softmax"),
+        (
+            (
+                layer("Activation", "yes", activation="sigmoid"),
+                layer("Reshape", "shape", target_shape=[1, 2]),
+                layer("Flatten", "again"),
+                layer("Dropout", "dropout", rate=0.5),
+                layer("Activation", "nothing", activation="linear"),
+            ),
+            "sigmoid",
+        ),
+        ((layer("Rescaling", "cooled", scale=0.5, offset=1.0),), "linear"),
+        ((layer("Softmax", "shares"), layer("Rescaling", "scaled", scale=2.0)), "unknown"),
+        ((layer("Softmax", "shares"), layer("Add", "sum")), "softmax"),
+        ((layer("ReLU", "relu"),), "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(each["class_name"] for each in value),
+)
+def test_what_the_answer_comes_out_of_is_seen(tmp_path: Path, last: Any, activation: str) -> None:
+    config = sequential(input_layer(2, 2, 1), FLAT, layer("Dense", "dense", units=2), *last)
+    path = write_keras(tmp_path / "net.keras", config, {"dense": [np.eye(4, 2), [0.0, 1.0]]})
+    assert keras_reader.convert(path).outputs[0].activation == activation
+
+
+def test_a_sum_of_shares_is_not_taken_for_logits(tmp_path: Path) -> None:
+    def after(kind: str, *before: str, **config: Any) -> dict[str, Any]:
+        history = [
+            {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in before
+        ]
+        arguments = history if len(history) == 1 else [history]
+        return {
+            **layer(kind, kind, **config),
+            "name": kind,
+            "inbound_nodes": [{"args": arguments, "kwargs": {}}],
+        }
+
+    layers = [
+        {**input_layer(2, 2, 3), "name": "picture", "inbound_nodes": []},
+        after("GlobalAveragePooling2D", "picture"),
+        after("Softmax", "GlobalAveragePooling2D"),
+        after("ReLU", "GlobalAveragePooling2D"),
+        after("Add", "Softmax", "ReLU"),
+    ]
+    parts = {"layers": layers, "input_layers": ["picture", 0, 0], "output_layers": ["Add", 0, 0]}
+    path = write_keras(tmp_path / "net.keras", {"class_name": "Functional", "config": parts})
+    assert keras_reader.convert(path).outputs[0].activation == "unknown"
+
+
+def test_an_activation_is_left_out_from_before_a_change_of_shape(tmp_path: Path) -> None:
+    yes = layer("Dense", "yes", units=1, activation="sigmoid")
+    config = sequential(
+        input_layer(2, 2, 1),
+        FLAT,
+        yes,
+        layer("Reshape", "column", target_shape=[1, 1]),
+        layer("Flatten", "a"),
+    )
+    path = write_keras(tmp_path / "net.keras", config, {"dense": ONE_UNIT})
+    logit = 0.5 * 4 * 3 - 1
+    picture = np.full((1, 1, 2, 2), 3)
+    assert np.allclose(answer(keras_reader.convert(path, logits=True).data, picture), [[logit]])
+    made = keras_reader.convert(path, two_classes=True)
+    share = 1 / (1 + np.exp(-logit))
+    assert np.allclose(answer(made.data, picture), [[1 - share, share]], atol=1e-6)
+    assert made.outputs[0].activation == "softmax"
+
+
 def tiny(*layers: dict[str, Any]) -> dict[str, Any]:
     return sequential(input_layer(4, 4, 3), *layers)
 

@@ -38,7 +38,11 @@ DEPTH_MOST = 20
 CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Layers that would run code or other programs out of the file."""
 
-SCALING = ("Rescaling", "Normalization", "Resizing", "CenterCrop")
+SCALING = ("Rescaling", "Normalization")
+MOVING = (
+    "CenterCrop", "Cropping2D", "Resizing", "UpSampling2D", "ZeroPadding2D", *keras_arithmetic.ONLY_IN_TRAINING,
+)  # fmt: skip
+"""Layers that leave the values of pixels as they are."""
 RECKONING = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 """Operations that scale values where they are done with numbers, as ``preprocess_input`` does."""
 
@@ -53,7 +57,7 @@ WRITERS: Mapping[str, Writer] = {
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """A layer that scales values or pictures before the network: its kind and its settings."""
+    """A layer that scales values before the network: its kind and its settings."""
 
     kind: str
     settings: Mapping[str, object]
@@ -174,12 +178,12 @@ class Network:
         return writer
 
     def _note(self, layer: Layer, inputs: Sequence[Tensor], made: Tensor) -> None:
-        """Remembers a layer that only scales the picture that came in."""
+        """Remembers a layer that only scales the values of the picture that came in."""
         raw = len(inputs) == 1 and inputs[0].name in self._raw and inputs[0].rank in (3, 4)
         if raw and layer.kind in (*SCALING, *RECKONING):
             self.preprocessing.append(Preprocessing(layer.kind, layer.config))
             self._raw.add(made.name)
-        elif raw and layer.kind in keras_arithmetic.ONLY_IN_TRAINING:
+        elif raw and layer.kind in MOVING:
             self._raw.add(made.name)
 
 

@@ -7,25 +7,25 @@ never looked at, only named in the error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from heliograph.adapters.models.endings import ending, without_activation
 from heliograph.adapters.models.keras_files import open_keras
 from heliograph.adapters.models.keras_network import Network, Preprocessing
 from heliograph.adapters.models.onnx_folding import fold
-from heliograph.adapters.models.onnx_graph import Graph, Node, Shape, Tensor, onnx_file
+from heliograph.adapters.models.onnx_graph import Graph, Shape, Tensor, onnx_file
 from heliograph.core import errors
 
 INPUT = "pictures"
-ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One answer of a network: its name in the ONNX file, its shape there, and the activation it comes out of.
 
-    ``activation`` is "softmax", "sigmoid" or "linear", which stands for everything else.
+    ``activation`` is as in `endings.Ending`: "softmax", "sigmoid", "linear" or "unknown".
     """
 
     name: str
@@ -39,7 +39,7 @@ class Converted:
 
     ``data`` has one input, `INPUT`: (n, channels, height, width), where height and width are None if the
     model takes pictures of any size. Pictures that come out are (n, channels, height, width) too.
-    ``preprocessing`` are the layers that scale values or pictures before anything else, in their order:
+    ``preprocessing`` are the layers that scale the values of pictures before anything else, in their order:
     the file has them in it. ``families`` are names of the model and of models inside it that get the picture
     as it comes, such as "mobilenetv2_1.00_224".
     """
@@ -82,9 +82,10 @@ def convert(
         except RecursionError as error:
             raise errors.ModelInvalid("The model has too many models inside each other.") from error
     graph = network.graph
-    if two_classes:
-        outputs = [_no_and_yes(graph, tensor) if tensor.shape[1:] == (1,) else tensor for tensor in outputs]
-    answers = _answers(graph, outputs, logits=logits, temperature=temperature)
+    answers = tuple(
+        _answer(graph, tensor, logits=logits, temperature=temperature, two_classes=two_classes)
+        for tensor in outputs
+    )
     shapes = {answer.name: answer.shape for answer in answers}
     if len(shapes) < len(answers):
         raise errors.ModelInvalid("The model answers the same value twice.")
@@ -103,32 +104,29 @@ def convert(
     )
 
 
-def _no_and_yes(graph: Graph, tensor: Tensor) -> Tensor:
-    """What one unit says of two classes: probabilities of a sigmoid, else logits of which the first is zero."""
+def _no_and_yes(graph: Graph, tensor: Tensor, activation: str) -> Tensor:
+    """What one unit says of two classes: probabilities of a sigmoid, else logits of which the first is zero.
+
+    Of a sigmoid, ``tensor`` is what goes into it.
+    """
     graph.scope = "classes"
-    last = next((node for node in graph.nodes if node.output == tensor.name), None)
-    if last is not None and last.kind == "Sigmoid":
-        tensor = replace(tensor, name=last.inputs[0])
     zero = graph.node("Mul", [tensor.name, graph.number(0.0)])
     both = Tensor(graph.node("Concat", [zero, tensor.name], axis=1), (tensor.shape[0], 2))
-    return graph.apply("Softmax", both, axis=1) if last is not None and last.kind == "Sigmoid" else both
+    return graph.apply("Softmax", both, axis=1) if activation == "sigmoid" else both
 
 
-def _answers(
-    graph: Graph, outputs: Sequence[Tensor], *, logits: bool, temperature: float
-) -> tuple[Output, ...]:
+def _answer(graph: Graph, tensor: Tensor, *, logits: bool, temperature: float, two_classes: bool) -> Output:
     graph.scope = "answer"
-    made = {node.output: node for node in graph.nodes}
-    return tuple(_answer(graph, made, tensor, logits=logits, temperature=temperature) for tensor in outputs)
-
-
-def _answer(
-    graph: Graph, made: Mapping[str, Node], tensor: Tensor, *, logits: bool, temperature: float
-) -> Output:
-    last = made.get(tensor.name)
-    activation = ENDS.get(last.kind, "linear") if last else "linear"
-    if last is not None and logits and activation != "linear":
-        tensor, activation = replace(tensor, name=last.inputs[0]), "linear"
+    end = ending(graph.nodes, graph.weights, tensor.name)
+    activation = end.activation
+    one_unit = two_classes and tensor.shape[1:] == (1,) and activation in ("sigmoid", "linear")
+    if logits or one_unit:
+        tensor = replace(tensor, name=without_activation(graph, end, tensor.name))
+    if one_unit:
+        tensor = _no_and_yes(graph, tensor, "linear" if logits else activation)
+        activation = "softmax" if activation == "sigmoid" else activation
+    if logits and activation != "unknown":
+        activation = "linear"
     if temperature != 1.0:
         tensor = graph.affine(tensor, 1 / temperature, 0.0)
     if tensor.name == INPUT:

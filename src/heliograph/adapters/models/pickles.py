@@ -14,6 +14,7 @@ from typing import IO, ClassVar
 from heliograph.core import errors
 
 PICKLE_INSTRUCTIONS = 1_000_000
+INSTEAD = "Of a whole model, save its state_dict(), or export it to ONNX."
 
 PLAIN_VALUES = frozenset(
     ["BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "BINSTRING", "SHORT_BINSTRING"]
@@ -62,7 +63,9 @@ class PickleReader:
         elif name in self._ACTIONS:
             self._ACTIONS[name](self, argument)
         elif name not in ("PROTO", "STOP"):
-            raise errors.ModelInvalid(f"The pickle has the instruction {name}, which is not allowed.")
+            raise errors.ModelInvalid(
+                f"The pickle has the instruction {name}, which is not allowed. {INSTEAD}"
+            )
 
     def _pop(self) -> object:
         if self._marks and self._marks[-1] >= len(self._stack):
@@ -124,7 +127,7 @@ class PickleReader:
     def _global(self, argument: object) -> None:
         if argument not in self._names:
             raise errors.ModelInvalid(
-                f"The pickle asks for {errors.excerpt(argument)!r}, which is not allowed."
+                f"The pickle asks for {errors.excerpt(argument)!r}, which is not allowed. {INSTEAD}"
             )
         self._stack.append(self._names[str(argument)])
 

@@ -47,12 +47,15 @@ PRESETS: Mapping[str, tuple[Colours, str]] = {
 }
 
 FAMILIES = (
-    (re.compile(r"mobilenet_?v3|efficientnet|convnext", re.IGNORECASE), "none"),
-    (re.compile(r"mobilenet|inception|xception|nasnet|resnet\d+_?v2", re.IGNORECASE), "signed"),
+    (re.compile(r"mobilenet(?!_?v3)|inception|xception|nasnet|resnet\d+_?v2", re.IGNORECASE), "signed"),
     (re.compile(r"densenet", re.IGNORECASE), "imagenet"),
     (re.compile(r"^(resnet|vgg)\d+", re.IGNORECASE), "caffe"),
 )
-"""Keras' applications, by the names that they give to their models."""
+"""Keras' applications, by the names that they give to their models.
+
+MobileNetV3, EfficientNet and ConvNeXt are not among them: they scale their pixels in layers of their own, so one
+without such layers was trained in a way that its name does not tell.
+"""
 
 
 def by_family(name: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 from heliograph.core import errors
 
 Choice = TypeVar("Choice", bound=StrEnum)
+TEXT_CHARACTERS = 2_000
 
 
 class Table:
@@ -43,8 +44,8 @@ class Table:
         if default is not None and key not in self._values:
             return default
         value = self._take(key)
-        if not isinstance(value, str) or not 1 <= len(value) <= 2_000:
-            self.fail(key, "must be a text of 1 to 2,000 characters")
+        if not isinstance(value, str) or not 1 <= len(value) <= TEXT_CHARACTERS:
+            self.fail(key, f"must be a text of 1 to {TEXT_CHARACTERS:,} characters")
         if not (value.replace("\n", " ") if lines else value).isprintable():
             self.fail(key, "has characters that cannot be printed")
         if pattern is not None and not pattern.fullmatch(value):
