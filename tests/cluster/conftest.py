@@ -52,9 +52,9 @@ def cluster() -> Cluster:
     return start_cluster(["crds", "registry", "keda"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, on this machine."""
+    """Chromium, for one module: while its event loop is there, no other test may have one."""
     with chromium() as browser:
         yield browser
 
