@@ -141,6 +141,7 @@ class Drill:
             self.cluster.kubectl("drain", "node-2", mine, *words, seconds=180)
         finally:
             self.cluster.kubectl("uncordon", "node-2")
+        wait_until("several workers", lambda: len(self.namespace.ready_pods("worker")) > 1, 90)
         workers = self.namespace.ready_pods("worker")
         self.namespace.kubectl("delete", "pod", *workers[1:], "--wait=false")  # so that some are there again
         self.happens("workers stopped")
