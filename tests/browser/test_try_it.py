@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +39,9 @@ def test_pictures_that_are_dropped_get_labels_and_a_broken_one_its_problem(page:
     expect_done(page, 5)
 
 
-def add_a_model(page: Page) -> None:
-    """From now on the service lists another model, and tells of it."""
+@contextmanager
+def another_model(page: Page) -> Iterator[None]:
+    """Meanwhile the service lists another model, and tells of it."""
 
     def listed(route: Route) -> None:
         told = route.fetch().json()
@@ -52,17 +55,19 @@ def add_a_model(page: Page) -> None:
 
     page.route("**/v1/models", listed)
     page.route("**/v1/models/later", shown)
+    yield
+    page.unroute_all(behavior="wait")  # or the page closes while one of these is being answered
 
 
 def test_a_model_that_comes_later_is_shown_and_the_choice_stays(page: Page) -> None:
     choose(page, "Cut-out")
-    add_a_model(page)
-    expect(page.locator(".connection")).to_have_text("Live")
-    page.context.set_offline(True)
-    expect(page.locator(".connection")).to_have_text("Connection lost")
-    page.context.set_offline(False)
-    expect(page.locator(".models")).to_contain_text("Came later")
-    expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
+    with another_model(page):
+        expect(page.locator(".connection")).to_have_text("Live")
+        page.context.set_offline(True)
+        expect(page.locator(".connection")).to_have_text("Connection lost")
+        page.context.set_offline(False)
+        expect(page.locator(".models")).to_contain_text("Came later")
+        expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
 
 
 def test_a_model_that_comes_is_shown_without_any_news(browser: Browser, service: Service) -> None:
@@ -70,10 +75,10 @@ def test_a_model_that_comes_is_shown_without_any_news(browser: Browser, service:
         page.clock.install()
         page.goto(service.url)
         choose(page, "Cut-out")
-        add_a_model(page)
-        page.clock.fast_forward(31_000)
-        expect(page.locator(".models")).to_contain_text("Came later")
-        expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
+        with another_model(page):
+            page.clock.fast_forward(31_000)
+            expect(page.locator(".models")).to_contain_text("Came later")
+            expect(page.get_by_role("radio", name="Cut-out").first).to_be_checked()
 
 
 def test_a_picture_is_shown_whole_with_all_that_was_said(page: Page, samples: Path) -> None:
