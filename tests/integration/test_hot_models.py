@@ -132,6 +132,7 @@ def test_another_package_of_the_name_takes_over_without_a_gap(
 
     thread = threading.Thread(target=keep_asking)
     thread.start()
+    wait_for("the old labels", lambda: (200, "red") in seen, patience=SOON_SECONDS)
     (store / "colours").rename(store / ".replaced")
     put(other / "colours", store)
     wait_for("the new labels", lambda: (200, "rot") in seen, patience=SOON_SECONDS)
