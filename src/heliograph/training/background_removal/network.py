@@ -13,7 +13,7 @@ Tensor: TypeAlias = Any
 SIDE_PIXELS = 320
 DEEPEST_FILTERS = 128
 FILTERS = (96, 48, 32, 24)
-"""Of the decoder at strides 16, 8, 4 and 2: filters at stride 1 would cost as much as all of these."""
+"""Of the decoder at strides 16, 8, 4 and 2: twelve filters at stride 1 took two fifths of the network's time."""
 LEVELS = 5
 """How many mattes it gives while it trains: at strides 1, 2, 4, 8 and 16, the finest first."""
 
@@ -70,7 +70,7 @@ def _pointwise(x: Tensor, filters: int, name: str, *, active: bool = True) -> Te
 
 
 def _pixels(pictures: Tensor, filters: int) -> Tensor:
-    """The pictures at stride 2, without a loss: each place knows the 3 × 3 pixels it stands for."""
+    """The pictures at stride 2: each place is made of 3 × 3 pixels, nothing in between."""
     x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="pixels")(pictures)
     return keras.layers.BatchNormalization(name="pixels_norm")(x)
 
