@@ -179,9 +179,9 @@ train-characters: $(TRAIN_READY)  ## train the KMNIST model again (DATA=folder o
 	@$(TRAIN_PYTHON) -m heliograph.training.characters --data "$(DATA)" --out "$(OUT)"
 
 .PHONY: train-silhouette
-train-silhouette: $(TRAIN_READY)  ## train the background remover again (DATA=folders of photographs, WEIGHTS=folder with u2netp, OUT=folder, JUDGE=folder)
+train-silhouette: $(TRAIN_READY)  ## train the background remover again (DATA=folders, OUT=folder; FROM=silhouette takes it further)
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "Say where: make train-silhouette DATA='people clothing' WEIGHTS=folder OUT=folder"; exit 1; }
-	@$(TRAIN_PYTHON) -m heliograph.training.background_removal --photographs $(DATA) --out "$(OUT)" $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(JUDGE),--judge "$(JUDGE)")
+	@$(TRAIN_PYTHON) -m heliograph.training.background_removal --photographs $(DATA) --out "$(OUT)" $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(FROM),--start-from "$(FROM)") $(if $(filter-out undefined,$(origin TEACHER)),--teacher $(TEACHER)) $(if $(JUDGE),--judge "$(JUDGE)")
 
 .PHONY: test-training
 test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras, one half beside the other

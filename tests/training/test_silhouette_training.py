@@ -16,8 +16,9 @@ from rich.console import Console
 import drawn_subjects
 from heliograph.adapters.models.manifest import read_package
 from heliograph.adapters.models.store import FolderStore
+from heliograph.core import errors
 from heliograph.training import encoder, exporting, runs
-from heliograph.training.background_removal import evaluate, losses, network, photographs, train
+from heliograph.training.background_removal import beginning, evaluate, losses, network, photographs, train
 from heliograph.training.background_removal.__main__ import loaded
 from heliograph.training.progress import Meter
 
@@ -56,8 +57,8 @@ def learn(
 ) -> tuple[keras.Model, list[dict[str, float]]]:
     """The network and the history of the run in ``folder``."""
     with runs.opened(folder, training="drawn", recipe=RECIPE, data={}) as run:
-        state = encoder.imagenet_state(SPEC)
-        model = train.train(drawn, drawn[:2], RECIPE, run, state=state, threads=2, meter=meter)
+        begin = beginning.from_imagenet(encoder.imagenet_state(SPEC))
+        model = train.train(drawn, drawn[:2], RECIPE, run, begin=begin, threads=2, meter=meter)
         return model, run.history()
 
 
@@ -85,8 +86,8 @@ def test_the_loss_falls_and_a_training_goes_on_where_it_stopped(
 
 
 def test_a_network_of_another_side_takes_over_all_that_was_learned() -> None:
-    state = encoder.imagenet_state(SPEC)
-    small, large = (train.compiled(RECIPE, steps=2, state=state, side=side) for side in (64, 96))
+    begin = beginning.from_imagenet(encoder.imagenet_state(SPEC))
+    small, large = (train.compiled(RECIPE, steps=2, begin=begin, side=side) for side in (64, 96))
     small.optimizer.iterations.assign(7)
     small.set_weights([weight + 1 for weight in small.get_weights()])
     other = train.carried_over(small, large)
@@ -127,11 +128,29 @@ def test_blocks_can_be_frozen() -> None:
     assert not any(name.startswith(("encoder_blocks_3_", "encoder_conv_head", "stride")) for name in frozen)
 
 
+def test_a_network_that_ships_can_be_taken_up_again() -> None:
+    """Without its normalisations and from half precision it still computes what its file computes."""
+    file = FolderStore(Path("nowhere")).find("silhouette")
+    begin = beginning.from_package(file)
+    assert begin.side == 320
+    seen = np.random.default_rng(0).normal(size=(1, 320, 320, 3)).astype(np.float32)
+    found = network.answering(begin.build(64), 320)(seen).numpy()[..., 0]
+    (expected,) = exporting.runner(file.path)(seen)
+    np.testing.assert_allclose(found, expected[:, 0], atol=1e-4)
+
+
+def test_a_network_of_another_kind_cannot_be_taken_up() -> None:
+    with pytest.raises(errors.ModelInvalid, match="another network: its encoder_conv_stem does not fit"):
+        beginning.from_package(FolderStore(Path("nowhere")).find("kmnist")).build(64)
+
+
 def test_the_loss_knows_right_from_wrong_and_bears_an_empty_label() -> None:
     target = np.zeros((2, 16, 16, 1), np.float32)
     target[0, 4:12, 4:12] = 1
     right, wrong = 12 * (2 * target - 1), 12 * (1 - 2 * target)
-    good, bad = (keras.ops.convert_to_numpy(losses.matte_loss(target, logits)) for logits in (right, wrong))
+    good, bad = (
+        keras.ops.convert_to_numpy(losses.MatteLoss(edge_weight=2.0).call(target, logits)) for logits in (right, wrong)
+    )
     assert (good < 0.01).all()
     assert (bad > 2).all()
 
@@ -156,6 +175,10 @@ def test_the_command_makes_a_package_that_is_served(tmp_path: Path) -> None:
     spec = read_package(out / "silhouette")
     assert spec.accuracy[0].metric == "mean IoU at 0.5"
     assert (out / "silhouette" / spec.variants[0].file).stat().st_size < 10_000_000
+    further = [*command, "--teacher", "--start-from", str(out / "silhouette"), "--out", str(tmp_path / "further")]
+    done = subprocess.run(further, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_package(tmp_path / "further" / "silhouette").input == spec.input
     with loaded(FolderStore(out), "silhouette", threads=1) as model:
         rgb, mask = drawn_subjects.draw(1)
         alpha = evaluate.opacity(model, (judge / "1.png").read_bytes())

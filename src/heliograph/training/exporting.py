@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 BATCH = 16
+HALF = "_half"
+"""What the name of a weight ends with in half precision."""
 
 Runner: TypeAlias = Callable[[Float32Array], list[Float32Array]]
 """(n, height, width, channels) pictures → the outputs, each (n, …); pictures among them have their channels first."""
@@ -77,15 +79,26 @@ def halved(data: bytes) -> bytes:
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
             name, values = tensor.name, numpy_helper.to_array(tensor)
-            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF}"))
             casts.append(
-                helper.make_node("Cast", [f"{name}_half"], [name], f"{name}_single", to=TensorProto.FLOAT)
+                helper.make_node("Cast", [f"{name}{HALF}"], [name], f"{name}_single", to=TensorProto.FLOAT)
             )
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def weights_of(file: Path) -> dict[str, Float32Array]:
+    """The weights in an ONNX file by the names that `converted` gives, in single precision."""
+    import onnx
+    from onnx import numpy_helper
+
+    return {
+        tensor.name.removesuffix(HALF): numpy_helper.to_array(tensor).astype(np.float32)
+        for tensor in onnx.load(file).graph.initializer
+    }
 
 
 def runner(file: Path | bytes) -> Runner:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import keras
 
     from heliograph.training.background_removal import package
+    from heliograph.training.background_removal.beginning import Beginning
     from heliograph.training.background_removal.train import Recipe
     from heliograph.training.runs import Run
 
@@ -64,6 +66,9 @@ def parse() -> argparse.Namespace:
         help="background removers that label photographs without a mask (default: u2netp)")  # fmt: skip
     add("--weights", type=Path, nargs="*", default=[], metavar="FOLDER",
         help="where the teachers' weights are, or the folders of their packages")  # fmt: skip
+    add("--start-from", metavar="MODEL",
+        help="a model of this network to go on from, such as silhouette, or the folder of its package "
+        "(default: an encoder that knows ImageNet)")  # fmt: skip
     add("--judge", type=Path, metavar="FOLDER",
         help="pictures NAME.jpg with masks NAME.png, to judge the model and its teachers by")  # fmt: skip
     add("--epochs", type=int, help="how often each photograph is seen (default: the recipe's)")
@@ -88,7 +93,7 @@ def parse() -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> None:
     """A model package in ``out/silhouette``, from labels to card."""
-    from heliograph.training import encoder, runs
+    from heliograph.training import runs
     from heliograph.training.background_removal import package, train
 
     out, started = arguments.out, time.monotonic()
@@ -97,22 +102,21 @@ def run(arguments: argparse.Namespace) -> None:
         labels = out / "labels" / teacher.signature(models)
         usable = labelled(photographs.find(arguments.photographs, labels), models, arguments.threads)
         learned, held_out = photographs.split(usable, HELD_OUT_SHARE, seed=0)
-        recipe = recipe_of(arguments)
-        about = {"photographs": len(learned), "sha256": digest(learned)}
+        begin, recipe = beginning_of(arguments, store), recipe_of(arguments)
+        about = {"photographs": len(learned), "sha256": digest(learned), "begins_with": begin.digest}
         with runs.opened(
             out, training=package.NAME, recipe=recipe, data=about, afresh=arguments.afresh
         ) as opened:
             steps = recipe.epochs * (len(learned) // recipe.batch)
             with metered("training", steps) as meter:
                 model = train.train(
-                    learned, held_out, recipe, opened,
-                    state=encoder.imagenet_state(store.spec("efficientnet-lite0")),
-                    threads=arguments.threads, meter=meter,
+                    learned, held_out, recipe, opened, begin=begin, threads=arguments.threads, meter=meter
                 )  # fmt: skip
             facts = package.Facts(
                 sources=Counter(each.path.parent.name for each in learned),
                 by_hand=sum(each.by_hand for each in learned),
                 teachers=tuple(each.spec.title for each in models),
+                side=begin.side or recipe.sides[-1], begins_with=begin.name,
                 epochs=recipe.epochs, batch=recipe.batch, sides=recipe.sides,
                 frozen_blocks=recipe.frozen_blocks, seed=recipe.seed,
                 minutes=(time.monotonic() - started) / 60,
@@ -134,7 +138,7 @@ def finish(
 
     folder = opened.folder / package.NAME
     folder.mkdir(exist_ok=True)
-    examples = train.plain_examples(held_out[:PROBES], facts.sides[-1])
+    examples = train.plain_examples(held_out[:PROBES], facts.side)
     package.export(model, folder / package.WEIGHTS, probes=train.batch_of(examples)[0])
     package.write(folder, facts, None, compared={})
     charts.draw_curves(
@@ -155,15 +159,33 @@ def finish(
     log.info("model: %s", folder)
 
 
+def beginning_of(arguments: argparse.Namespace, store: FolderStore) -> Beginning:
+    """What the network begins with.
+
+    Raises:
+        ModelUnknown, ModelUnavailable: there is no such model to go on from, or its weights are not here.
+    """
+    from heliograph.training import encoder
+    from heliograph.training.background_removal import beginning
+
+    if arguments.start_from is not None:
+        folder = Path(arguments.start_from)
+        if folder.is_dir():
+            return beginning.from_package(FolderStore(folder.parent).find(folder.name))
+        return beginning.from_package(store.find(arguments.start_from))
+    return beginning.from_imagenet(encoder.imagenet_state(store.spec("efficientnet-lite0")))
+
+
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
     """The recipe with what the command line changes."""
-    from heliograph.training.background_removal.train import Recipe
+    from heliograph.training.background_removal.train import CONTINUED, Recipe
 
+    base = Recipe() if arguments.start_from is None else CONTINUED
     names = ("epochs", "batch", "sides", "frozen_blocks", "seed")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if "sides" in given:
         given["sides"] = tuple(given["sides"])
-    return Recipe(**given)
+    return replace(base, **given)
 
 
 def labelled(found: Sequence[Photograph], models: Sequence[DirectModel], threads: int) -> list[Photograph]:

@@ -53,7 +53,7 @@ def build(side: int = SIDE_PIXELS) -> keras.Model:
 
 def answering(model: keras.Model, side: int) -> keras.Model:
     """The network with its answer alone: (n, side, side, 1) mattes from 0 to 1."""
-    fixed = build(side)
+    fixed = keras.models.clone_model(model, input_tensors=keras.Input((side, side, 3), name="pictures"))
     fixed.set_weights(model.get_weights())
     matte = keras.layers.Activation("sigmoid", name="matte")(fixed.outputs[0])
     return keras.Model(fixed.input, matte, name="silhouette")

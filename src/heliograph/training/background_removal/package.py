@@ -40,6 +40,9 @@ class Facts:
     """How many photographs of which folder were learned from."""
     by_hand: int
     """How many of them have masks that people made."""
+    side: int
+    """Of the pictures that the network takes, in pixels."""
+    begins_with: str
     teachers: tuple[str, ...]
     epochs: int
     batch: int
@@ -89,7 +92,8 @@ def write(
     values = {
         "mean": encoder.MEAN,
         "std": encoder.STD,
-        "side": facts.sides[-1],
+        "side": facts.side,
+        "begins_with": facts.begins_with,
         "megabytes": f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
         "total": f"{sum(facts.sources.values()):,}",
         "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,17 +13,16 @@ from typing import Any, TypeAlias
 import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.core.pictures import Float32Array
 from heliograph.training import encoder
 from heliograph.training.background_removal import losses, network
 from heliograph.training.background_removal.augmentation import Example, Examples
+from heliograph.training.background_removal.beginning import Beginning
 from heliograph.training.background_removal.photographs import Photograph
 from heliograph.training.progress import Meter
 from heliograph.training.runs import Run, TrainingRefused
 
-State: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Tensor: TypeAlias = Any
 Batch: TypeAlias = tuple[Float32Array, list[Float32Array]]
 
@@ -48,12 +47,21 @@ class Recipe:
     gradient_norm: float = 5.0
     average: float = 0.996
     """How much of the moving average of the weights each step keeps."""
+    edge_weight: float = 2.0
+    """How often the places at an edge count, see `losses.MatteLoss`."""
     frozen_blocks: int = 0
     """So many of the encoder's blocks, and its stem, stay as ImageNet made them."""
 
     def side(self, epoch: int) -> int:
         """Of the examples in an epoch, from 0."""
         return self.sides[min(epoch * len(self.sides) // self.epochs, len(self.sides) - 1)]
+
+
+CONTINUED = Recipe(
+    sides=(256,), epochs=12, seed=1, batch=16, encoder_learning_rate=1e-4, decoder_learning_rate=5e-4,
+    average=0.998, edge_weight=4.0,
+)  # fmt: skip
+"""For a network that has learned already. Small photographs are blurred where they are enlarged to what is served."""
 
 
 @keras.saving.register_keras_serializable("heliograph")
@@ -77,8 +85,8 @@ class TwoRates(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras has no ty
         return {**super().get_config(), "encoder_share": self.encoder_share}
 
 
-def compiled(recipe: Recipe, *, steps: int, state: State, side: int) -> keras.Model:
-    """The network with ImageNet's weights in its encoder, and its optimiser: warm-up, then a cosine."""
+def compiled(recipe: Recipe, *, steps: int, begin: Beginning, side: int) -> keras.Model:
+    """The network with the weights that it begins with, and its optimiser: warm-up, then a cosine."""
     total = recipe.epochs * steps
     warm_up = max(1, min(recipe.warm_up_steps, total // 4))
     rate = keras.optimizers.schedules.CosineDecay(
@@ -97,13 +105,13 @@ def compiled(recipe: Recipe, *, steps: int, state: State, side: int) -> keras.Mo
         encoder_share=recipe.encoder_learning_rate / recipe.decoder_learning_rate,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model = network.build(side)
-    encoder.load(model, state)
+    model = begin.build(side)
     encoder.freeze(model, blocks=recipe.frozen_blocks)
+    levels = len(model.outputs)
     model.compile(
         optimizer,
-        loss=[losses.matte_loss] * network.LEVELS,
-        loss_weights=losses.weights(network.LEVELS),
+        loss=[losses.MatteLoss(edge_weight=recipe.edge_weight)] * levels,
+        loss_weights=losses.weights(levels),
         jit_compile=keras.backend.backend() == "jax",  # elsewhere it takes longer than it saves
     )
     optimizer.build(model.trainable_variables)
@@ -116,7 +124,7 @@ def train(
     recipe: Recipe,
     run: Run,
     *,
-    state: State,
+    begin: Beginning,
     threads: int,
     meter: Meter,
 ) -> keras.Model:
@@ -127,7 +135,7 @@ def train(
         held_out: looked at after each epoch, for the curve alone.
         recipe: see `Recipe`.
         run: where checkpoints and the curve are kept.
-        state: the weights of ImageNet, see `encoder.load`.
+        begin: the weights before the first step.
         threads: that make examples.
         meter: told every step.
 
@@ -142,7 +150,7 @@ def train(
     checkpoint = run.checkpoint()
     first = checkpoint.number if checkpoint else 0
     side = recipe.side(first)
-    model = compiled(recipe, steps=steps, state=state, side=side)
+    model = compiled(recipe, steps=steps, begin=begin, side=side)
     if checkpoint is not None:
         model.load_weights(checkpoint.folder / CHECKPOINT_FILE)
     with ThreadPoolExecutor(threads) as pool:
@@ -150,13 +158,14 @@ def train(
             meter.say(f"epoch {number + 1} of {recipe.epochs}")
             if recipe.side(number) != side:
                 side = recipe.side(number)
-                model = carried_over(model, compiled(recipe, steps=steps, state=state, side=side))
+                model = carried_over(model, compiled(recipe, steps=steps, begin=begin, side=side))
             examples = Examples(photographs, side=side)
             looked_at = plain_examples(held_out, side)
             made = make_batches(pool, examples, recipe, number, steps)
             loss = 0.0
             for step, (pictures, targets) in enumerate(made):
-                loss += float(np.asarray(model.train_on_batch(pictures, targets)).flat[0])
+                wanted = targets[: len(model.outputs)]
+                loss += float(np.asarray(model.train_on_batch(pictures, wanted)).flat[0])
                 meter.at(number * steps + step + 1)
             iou = mean_iou(model, looked_at, recipe.batch)
             run.record(number + 1, loss=loss / steps, held_out_iou=iou)
@@ -231,7 +240,8 @@ def mean_iou(model: keras.Model, examples: Sequence[Example], batch: int) -> flo
         part = examples[start : start + batch]
         # A batch of another size would be compiled anew.
         filled = [*part, *[part[-1]] * (batch - len(part))]
-        logits = np.asarray(model.predict_on_batch(batch_of(filled)[0])[0])[: len(part), ..., 0]
+        finest, *_ = keras.tree.flatten(model.predict_on_batch(batch_of(filled)[0]))
+        logits = np.asarray(finest)[: len(part), ..., 0]
         for answer, (_, label) in zip(logits > 0, part, strict=True):
             wanted = label > 127
             either = np.count_nonzero(answer | wanted)
@@ -240,6 +250,8 @@ def mean_iou(model: keras.Model, examples: Sequence[Example], batch: int) -> flo
 
 
 def settle(model: keras.Model, made: Iterable[Batch]) -> None:
-    """Measures the normalisations anew, for the averaged weights."""
+    """Measures the normalisations anew, for the averaged weights, where there are any."""
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        return
     for pictures, _ in made:
         model(pictures, training=True)
