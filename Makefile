@@ -17,8 +17,8 @@ TRAIN_VENV ?= .venv-train
 TRAIN_READY := $(TRAIN_VENV)/.train-ready
 TRAIN_TEST_READY := $(TRAIN_VENV)/.train-test-ready
 TRAIN_PYTHON := PYTHONPATH=$(CURDIR)/src $(TRAIN_VENV)/bin/python
-TRAIN_TESTS_BESIDE := $(wildcard tests/training/test_keras_*.py) tests/training/test_notebooks.py tests/training/test_silhouette_training.py
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip install --disable-pip-version-check
+SIDE_BY_SIDE := -n auto --dist loadfile
 SOURCES := src tests benchmarks scripts notebooks charts/heliograph/files hatch_build.py
 SHELL_SCRIPTS := scripts/deploy scripts/cleanup scripts/explain scripts/publish scripts/kubernetes.sh scripts/image.sh scripts/newcomer.sh .ci/run
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/heliograph/__init__.py)
@@ -104,10 +104,8 @@ manifests: $(DEV_READY) $(KUBERNETES_READY)  ## render manifests/ from the chart
 	@$(BIN)/python scripts/manifests.py
 
 .PHONY: test
-test: setup  ## run the tests, those without processes and servers beside those with them
-	@$(BIN)/pytest -q tests/unit tests/structure tests/chart >$(VENV)/tests.log 2>&1 & beside=$$!; \
-	$(BIN)/pytest -q -m "not fleet" tests/contract tests/integration; failed=$$?; \
-	wait $$beside || failed=$$?; cat $(VENV)/tests.log; exit $$failed
+test: setup  ## run the tests, in a process more than there are cores
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE) -m "not fleet" tests/integration tests/contract tests/chart tests/unit tests/structure
 
 .PHONY: test-fleet
 test-fleet: setup  ## run the tests that start whole fleets and kill them, a short chaos included
@@ -184,10 +182,8 @@ train-silhouette: $(TRAIN_READY)  ## train the background remover again (DATA=fo
 	@$(TRAIN_PYTHON) -m heliograph.training.background_removal --photographs $(DATA) --out "$(OUT)" $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(FROM),--start-from "$(FROM)") $(if $(filter-out undefined,$(origin TEACHER)),--teacher $(TEACHER)) $(if $(JUDGE),--judge "$(JUDGE)")
 
 .PHONY: test-training
-test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras, one half beside the other
-	@$(TRAIN_PYTHON) -m pytest -q $(TRAIN_TESTS_BESIDE) >$(TRAIN_VENV)/tests.log 2>&1 & beside=$$!; \
-	$(TRAIN_PYTHON) -m pytest -q tests/training $(TRAIN_TESTS_BESIDE:%=--ignore=%); failed=$$?; \
-	wait $$beside || failed=$$?; cat $(TRAIN_VENV)/tests.log; exit $$failed
+test-training: $(TRAIN_TEST_READY)  ## run the tests of training, with Keras
+	@$(TRAIN_PYTHON) -m pytest -q $(SIDE_BY_SIDE) tests/training
 
 .PHONY: clean
 clean:  ## remove what the targets made

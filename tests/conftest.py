@@ -35,6 +35,11 @@ def find_data() -> Path | None:
 DATA = find_data()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes ``-n auto`` makes: one more than there are cores, as tests often wait."""
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
 def pytest_report_header() -> str:
     return f"real data: {DATA or f'none, tests that need it are left out ({DATA_VARIABLE} names a folder)'}"
 

@@ -38,7 +38,9 @@ def test_outside_the_cluster_somebody_must_say_so(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", EXPOSED)
-@pytest.mark.parametrize("auth", [{"mode": "off"}, {"mode": False}, {"keys": [LINES[0]]}], ids=str)
+@pytest.mark.parametrize(
+    "auth", [{"mode": "off"}, {"mode": False}, {"keys": [LINES[0]]}], ids=["off", "false", "keys"]
+)
 def test_outside_the_cluster_it_may_be_said_in_either_way(what: str, auth: Values) -> None:
     assert environment({**EXPOSED[what], "auth": auth})["HELIOGRAPH_AUTH"] == (
         "auto" if "keys" in auth else "off"
@@ -82,7 +84,7 @@ def test_pods_roll_when_keys_change() -> None:
             "auth.keys and auth.existingSecret are both given.",
         ),
     ],
-    ids=str,
+    ids=["no keys", "off and keys", "off and a secret", "keys and a secret"],
 )
 def test_contradictions_are_refused_with_what_helps(auth: Values, words: str) -> None:
     message = refusal({"auth": auth})

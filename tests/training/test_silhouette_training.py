@@ -149,7 +149,8 @@ def test_the_loss_knows_right_from_wrong_and_bears_an_empty_label() -> None:
     target[0, 4:12, 4:12] = 1
     right, wrong = 12 * (2 * target - 1), 12 * (1 - 2 * target)
     good, bad = (
-        keras.ops.convert_to_numpy(losses.MatteLoss(edge_weight=2.0).call(target, logits)) for logits in (right, wrong)
+        keras.ops.convert_to_numpy(losses.MatteLoss(edge_weight=2.0).call(target, logits))
+        for logits in (right, wrong)
     )
     assert (good < 0.01).all()
     assert (bad > 2).all()
@@ -175,7 +176,14 @@ def test_the_command_makes_a_package_that_is_served(tmp_path: Path) -> None:
     spec = read_package(out / "silhouette")
     assert spec.accuracy[0].metric == "mean IoU at 0.5"
     assert (out / "silhouette" / spec.variants[0].file).stat().st_size < 10_000_000
-    further = [*command, "--teacher", "--start-from", str(out / "silhouette"), "--out", str(tmp_path / "further")]
+    further = [
+        *command,
+        "--teacher",
+        "--start-from",
+        str(out / "silhouette"),
+        "--out",
+        str(tmp_path / "further"),
+    ]
     done = subprocess.run(further, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert read_package(tmp_path / "further" / "silhouette").input == spec.input
