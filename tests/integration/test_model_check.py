@@ -73,17 +73,21 @@ def test_a_folder_is_the_label_that_is_spelled_like_it(tmp_path: Path) -> None:
 
 def test_a_background_remover(tmp_path: Path) -> None:
     folder = tmp_path / "cut"
-    folder.mkdir()
     half = np.zeros((64, 64, 3), np.uint8)
     half[:32] = 255
-    for name, mask in (("beside.png", "beside.mask.png"), ("other.bmp", "other.png")):
+    (folder / "deep" / "masks").mkdir(parents=True)
+    for name, mask in (
+        ("beside.png", "beside.mask.png"),
+        ("other.bmp", "other.png"),
+        ("deep/third.png", "deep/masks/third.png"),
+    ):
         Image.fromarray(half).save(folder / name)
         (folder / mask).write_bytes(grey(half[:, :, 0]))
     Image.fromarray(half).save(folder / "without.jpg")
     status, said = check("brightness", folder, "--json")
     facts = json.loads(said)
     assert status == 0, said
-    assert facts["pictures"] == 2
+    assert facts["pictures"] == 3
     assert facts["mean_iou"] > 0.95
     assert facts["mae"] < 0.05
     assert facts["boundary_f"] > 0.95

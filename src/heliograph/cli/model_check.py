@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.adapters.imaging.masks import masked
 from heliograph.adapters.imaging.scoring import score as score_matte
 from heliograph.bootstrap.parts import build_codec, load_direct
 from heliograph.cli.output import columns, printable, terminal_progress
@@ -24,7 +25,6 @@ from heliograph.serving.direct import DirectModel
 from heliograph.settings import Settings, read_settings
 
 REFUSED_SHOWN = 20
-MASK_ENDINGS = (".mask.png", ".png", "_mask.png")
 WORST = 5
 
 
@@ -60,7 +60,7 @@ def _check_labels(
     if as_json:
         print(json.dumps({"model": model.spec.name, **check.facts()}))
         return not check.refused
-    print(f"{check.accuracy:.1%} of {check.total:,} pictures are right")
+    print(f"{check.confusion.accuracy:.1%} of {check.confusion.total:,} pictures are right")
     rows = [("LABEL", "PICTURES", "RECALL", "PRECISION", "MOST TAKEN FOR")]
     rows += [
         (label, f"{count:,}", f"{recall:.1%}", f"{precision:.1%}", mistaken)
@@ -73,7 +73,7 @@ def _check_labels(
 
 def _check_mattes(model: DirectModel, settings: Settings, folder: Path, *, as_json: bool) -> bool:
     check = MatteCheck()
-    for picture, mask in _shown(list(_masked(folder)), wanted=not as_json):
+    for picture, mask in _shown(_masked(folder), wanted=not as_json):
         try:
             truth = _grey(_read(mask, settings), settings)
         except errors.HeliographError as error:
@@ -133,23 +133,17 @@ def _labelled(folder: Path, labels: Sequence[str]) -> Iterator[tuple[int, Path]]
         raise errors.PictureMissing(f"{folder} has no picture in its folders.")
 
 
-def _masked(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The pictures in a folder that have a mask beside them, or of the same name in its folder ``masks``."""
-    found = False
-    for path in sorted(_children(folder)):
-        if not _is_picture(path) or path.name.lower().endswith("mask.png"):
-            continue
-        places = [path.with_name(path.stem + ending) for ending in MASK_ENDINGS]
-        places += [folder / "masks" / f"{path.stem}.png"]
-        mask = next((place for place in places if place != path and place.is_file()), None)
-        if mask is not None:
-            found = True
-            yield path, mask
+def _masked(folder: Path) -> list[tuple[Path, Path]]:
+    try:
+        found = masked(folder, SUFFIXES)
+    except OSError as error:
+        raise errors.PictureMissing(f"{folder}: {error.strerror}.") from error
     if not found:
         raise errors.PictureMissing(
             f"{folder} has no picture with a mask: NAME.jpg wants NAME.mask.png or NAME.png beside it, "
             "or masks/NAME.png."
         )
+    return found
 
 
 def _is_picture(path: Path) -> bool:
@@ -203,7 +197,8 @@ def _write_table(path: Path, check: LabelCheck) -> None:
             writer = csv.writer(stream)
             writer.writerow(["label", *check.labels])
             writer.writerows(
-                [label, *row] for label, row in zip(check.labels, check.counts.tolist(), strict=True)
+                [label, *row]
+                for label, row in zip(check.labels, check.confusion.counts.tolist(), strict=True)
             )
     except OSError as error:
         raise errors.ParameterInvalid(f"{path} cannot be written: {error.strerror}.") from error

@@ -79,7 +79,7 @@ def _show(made: Made, name: str) -> None:
 
     judged, (low, high) = made.evaluation, made.evaluation.interval
     print(
-        f"{name} {made.version}: {judged.accuracy:.1%} of {judged.count} held-out pictures right "
+        f"{name} {made.version}: {judged.accuracy:.1%} of {judged.total} held-out pictures right "
         f"(95 %: {low:.0%} to {high:.0%}), {made.minutes:.1f} minutes"
     )
     print(printable(f"confusion matrix: {made.confusion}"))

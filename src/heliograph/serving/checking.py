@@ -2,70 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from heliograph.core.scores import MatteScore, mean_score
-
-Counts: TypeAlias = npt.NDArray[np.int64]
+from heliograph.core.scores import Confusion, MatteScore, mean_score
 
 
 @dataclass(slots=True, eq=False)
 class LabelCheck:
-    """Answers of a classifier so far: ``counts`` has a row for each true label, a column for each answer.
+    """Answers of a classifier so far.
 
     A label that the model has twice counts as one, the first.
     ``refused`` are pictures that could not be asked, and why.
     """
 
     labels: tuple[str, ...]
-    counts: Counts = field(init=False)
+    confusion: Confusion = field(init=False)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.counts = np.zeros((len(self.labels), len(self.labels)), np.int64)
+        self.confusion = Confusion(np.zeros((len(self.labels), len(self.labels)), np.int64))
 
     def add(self, truth: int, answer: str) -> None:
         """Counts one answer."""
-        self.counts[self.labels.index(self.labels[truth]), self.labels.index(answer)] += 1
-
-    @property
-    def total(self) -> int:
-        """How many pictures were answered."""
-        return int(self.counts.sum())
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right answers; 0 where there are none."""
-        return float(np.trace(self.counts)) / max(1, self.total)
+        self.confusion.counts[self.labels.index(self.labels[truth]), self.labels.index(answer)] += 1
 
     def rows(self) -> list[tuple[str, int, float, float, str]]:
         """Of each label that occurs: pictures, recall, precision, and the label that it is most taken for."""
-        found = []
-        for index, label in enumerate(self.labels):
-            truths, answers = int(self.counts[index].sum()), int(self.counts[:, index].sum())
-            if truths == 0:
-                continue
-            right = int(self.counts[index, index])
-            others = self.counts[index].copy()
-            others[index] = 0
-            mistaken = f"{self.labels[int(others.argmax())]} ({others.max()})" if others.any() else ""
-            found.append((label, truths, right / truths, right / max(1, answers), mistaken))
-        return found
+        found = self.confusion
+        totals = found.counts.sum(axis=1).tolist()
+        every = zip(self.labels, totals, found.recalls, found.precisions, strict=True)
+        return [
+            (
+                label,
+                total,
+                recall,
+                0.0 if math.isnan(precision) else precision,
+                found.mistaken(index, self.labels),
+            )
+            for index, (label, total, recall, precision) in enumerate(every)
+            if total
+        ]
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
         return {
-            "pictures": self.total,
-            "accuracy": self.accuracy,
+            "pictures": self.confusion.total,
+            "accuracy": self.confusion.accuracy,
             "labels": [
                 {"label": label, "pictures": count, "recall": recall, "precision": precision}
                 for label, count, recall, precision, _ in self.rows()
             ],
-            "confusion": self.counts.tolist(),
+            "confusion": self.confusion.counts.tolist(),
             "refused": [{"name": name, "problem": problem} for name, problem in self.refused],
         }
 

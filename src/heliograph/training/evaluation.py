@@ -10,37 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.core.pictures import Float32Array
+from heliograph.core.scores import Confusion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """``confusion[i, j]``: how many pictures of label i were taken for label j."""
+class Evaluation(Confusion):
+    """How often which label was taken for which, and how sure the answers were."""
 
-    confusion: npt.NDArray[np.int64]
     confidence: float
     """The mean probability of the label answered; near the accuracy where probabilities can be believed."""
 
     @property
-    def count(self) -> int:
-        """How many pictures were judged."""
-        return int(self.confusion.sum())
-
-    @property
-    def accuracy(self) -> float:
-        """The share that was right, 0 to 1."""
-        return float(np.trace(self.confusion) / self.count)
-
-    @property
-    def recalls(self) -> tuple[float, ...]:
-        """Of each label's pictures, the share that was right; NaN for a label without pictures."""
-        totals = self.confusion.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            return tuple((np.diag(self.confusion) / totals).tolist())
-
-    @property
     def interval(self) -> tuple[float, float]:
         """Between which shares the accuracy on more such pictures lies, with 95 % certainty (Wilson's)."""
-        n, z = self.count, 1.96
+        n, z = self.total, 1.96
         middle = (self.accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * math.sqrt(self.accuracy * (1 - self.accuracy) / n + (z / (2 * n)) ** 2)
         return middle - half, middle + half
@@ -48,10 +31,7 @@ class Evaluation:
     def rows(self, labels: Sequence[str]) -> Iterator[tuple[str, str, str]]:
         """For each label: its name, the share that was right, and what it was taken for most often."""
         for index, (label, recall) in enumerate(zip(labels, self.recalls, strict=True)):
-            others = self.confusion[index].copy()
-            others[index] = 0
-            mistaken = f"{labels[int(others.argmax())]} ({others.max()})" if others.any() else ""
-            yield label, "" if math.isnan(recall) else f"{recall:.1%}", mistaken
+            yield label, "" if math.isnan(recall) else f"{recall:.1%}", self.mistaken(index, labels)
 
 
 def evaluate(logits: Float32Array, labels: npt.NDArray[np.integer]) -> Evaluation:

@@ -10,10 +10,10 @@ from heliograph.serving.checking import LabelCheck, MatteCheck
 
 def test_labels_are_counted() -> None:
     check = LabelCheck(("cat", "dog", "cow"))
-    assert check.accuracy == 0
+    assert check.confusion.accuracy == 0
     for truth, answer in ((0, "cat"), (0, "dog"), (0, "dog"), (1, "dog")):
         check.add(truth, answer)
-    assert check.accuracy == 0.5
+    assert check.confusion.accuracy == 0.5
     assert check.rows() == [("cat", 3, 1 / 3, 1.0, "dog (2)"), ("dog", 1, 1.0, 1 / 3, "")]
     assert check.facts()["confusion"] == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
 

@@ -13,7 +13,7 @@ def test_accuracy_recall_and_confusion() -> None:
     labels = np.array([0, 0, 1, 1], np.uint8)
     logits = np.array([[9, 0], [9, 0], [0, 9], [9, 0]], np.float32)
     found = evaluation.evaluate(logits, labels)
-    assert found.confusion.tolist() == [[2, 0], [1, 1]]
+    assert found.counts.tolist() == [[2, 0], [1, 1]]
     assert found.accuracy == 0.75
     assert found.recalls == (1.0, 0.5)
     assert found.confidence == pytest.approx(1 / (1 + np.exp(-9.0)))

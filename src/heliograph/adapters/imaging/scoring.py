@@ -25,12 +25,17 @@ def score(alpha: UInt8Array, mask: UInt8Array) -> MatteScore:
     if alpha.shape != mask.shape:
         raise ValueError(f"The alpha is {alpha.shape}, the mask {mask.shape}.")
     found, wanted = alpha >= THRESHOLD, mask >= THRESHOLD
-    either = int(np.count_nonzero(found | wanted))
     return MatteScore(
-        iou=int(np.count_nonzero(found & wanted)) / either if either else 1.0,
+        iou=intersection_over_union(found, wanted),
         mae=float(np.mean(cv2.absdiff(alpha, mask))) / 255,
         boundary_f=boundary_f(found, wanted),
     )
+
+
+def intersection_over_union(found: BoolArray, wanted: BoolArray) -> float:
+    """Of two masks of the same shape; 1 where both are empty."""
+    either = int(np.count_nonzero(found | wanted))
+    return int(np.count_nonzero(found & wanted)) / either if either else 1.0
 
 
 def boundary_f(found: BoolArray, wanted: BoolArray) -> float:

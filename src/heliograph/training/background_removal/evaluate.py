@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from heliograph.adapters.imaging.masks import MASK_ENDING, masked
 from heliograph.adapters.imaging.scoring import score
 from heliograph.core.pictures import UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
 from heliograph.core.scores import MatteScore, mean_score
 from heliograph.serving.direct import DirectModel
-from heliograph.training.background_removal.photographs import ENDINGS, MASK_ENDING, read_picture
+from heliograph.training.background_removal.photographs import ENDINGS, read_picture
 from heliograph.training.charts import draw_sheet
 from heliograph.training.runs import TrainingRefused
 
@@ -57,18 +58,13 @@ class Judgement:
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """The pictures in a folder that have a mask beside them: ``NAME.mask.png``, or ``NAME.png`` for another ending.
+    """The pictures in a folder that have a mask, see `masked`.
 
     Raises:
+        OSError: the folder cannot be read.
         TrainingRefused: there is none.
     """
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in ENDINGS and not path.name.endswith(MASK_ENDING):
-            masks = (path.with_name(path.stem + MASK_ENDING), path.with_suffix(".png"))
-            mask = next((mask for mask in masks if mask != path and mask.is_file()), None)
-            if mask is not None:
-                found.append((path, mask))
+    found = masked(folder, ENDINGS)
     if not found:
         raise TrainingRefused(
             f"{folder} has no picture NAME.jpg with a mask NAME.png or NAME{MASK_ENDING} beside it."

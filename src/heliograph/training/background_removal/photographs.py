@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from heliograph.adapters.imaging.masks import MASK_ENDING
 from heliograph.core.pictures import UInt8Array
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-MASK_ENDING = ".mask.png"
 SUBJECT_FROM = 128
 """The least level of a label's brightest pixel: below it nobody has seen a subject."""
 

@@ -14,6 +14,7 @@ import cv2
 import keras
 import numpy as np
 
+from heliograph.adapters.imaging.scoring import intersection_over_union
 from heliograph.core.pictures import Float32Array
 from heliograph.training import encoder
 from heliograph.training.background_removal import losses, network
@@ -243,9 +244,7 @@ def mean_iou(model: keras.Model, examples: Sequence[Example], batch: int) -> flo
         finest, *_ = keras.tree.flatten(model.predict_on_batch(batch_of(filled)[0]))
         logits = np.asarray(finest)[: len(part), ..., 0]
         for answer, (_, label) in zip(logits > 0, part, strict=True):
-            wanted = label > 127
-            either = np.count_nonzero(answer | wanted)
-            found.append(np.count_nonzero(answer & wanted) / either if either else 1.0)
+            found.append(intersection_over_union(answer, label > 127))
     return float(np.mean(found)) if found else float("nan")
 
 

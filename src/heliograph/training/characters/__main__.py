@@ -104,11 +104,11 @@ def carry_out(run: Run, training: data.Characters, held_out: data.Characters, re
         minutes=(time.monotonic() - started) / 60, parameters=model.count_params(),
     )  # fmt: skip
     package.write(out, facts, found, displaced=evaluations)
-    charts.draw_confusion(found.confusion, data.LABELS, out / "confusion.png")
+    charts.draw_confusion(found.counts, data.LABELS, out / "confusion.png")
     charts.draw_curves(
         run.history(), {"loss": ["loss"], "share that is right": ["accuracy"]}, out / "curves.png"
     )
-    run.finish({"accuracy": found.accuracy, "held_out": found.count})
+    run.finish({"accuracy": found.accuracy, "held_out": found.total})
     return found
 
 

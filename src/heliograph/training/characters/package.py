@@ -36,7 +36,7 @@ def write(
         evaluation: of the file, on the characters held out.
         displaced: likewise on the same characters smaller or moved, by a description of that.
     """
-    held_out = evaluation.count
+    held_out = evaluation.total
     values = {
         "mean": MEAN,
         "std": STD,

@@ -56,7 +56,7 @@ def carry_out(order: Order, collection: folders.Collection, viewer: Viewer) -> M
         made = _packaged(work, head_accuracy, started)
         judged = made.evaluation
         run.finish(
-            {"accuracy": judged.accuracy, "held_out": judged.count, "package": str(made.package)}
+            {"accuracy": judged.accuracy, "held_out": judged.total, "package": str(made.package)}
         )  # fmt: skip
     return made
 
@@ -116,7 +116,7 @@ def _packaged(work: _Work, head_accuracy: float, started: float) -> Made:
         probes = np.stack([work.viewer.plain(example.read()) for example in collection.held_out[:PROBES]])
         exporting.export(work.network.whole, weights, probes=probes)
         evaluation = _judged(weights, collection, work.viewer)
-        charts.draw_confusion(evaluation.confusion, collection.labels, confusion)
+        charts.draw_confusion(evaluation.counts, collection.labels, confusion)
         minutes = (time.monotonic() - started) / 60
         facts = package.Facts(
             name=order.name, version=version, data=order.data.resolve().name, licence=order.licence,
