@@ -155,6 +155,50 @@ def test_a_label_that_cannot_be_printed_is_named(tmp_path: Path, store: Path) ->
     assert f"{named}: line 2 must have" in said
 
 
+def mixing() -> list[onnx.NodeProto]:
+    """The answer to each picture less what it differs from the mean of all, as a normalisation by batch does."""
+    return [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMean", ["means"], ["batch"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["means", "batch"], ["difference"]),
+        helper.make_node("Sub", ["means", "difference"], ["y"]),
+    ]
+
+
+def failing() -> list[onnx.NodeProto]:
+    """The first picture's answer alone."""
+    return [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Slice", ["means", "from", "to", "axis"], ["y"]),
+    ]
+
+
+@pytest.mark.parametrize("nodes", [mixing(), failing()], ids=["mixing", "failing"])
+def test_a_model_that_cannot_answer_a_batch_gets_one_picture_at_a_time(
+    tmp_path: Path, store: Path, nodes: list[onnx.NodeProto]
+) -> None:
+    file = tmp_path / "net.onnx"
+    numbers = [
+        numpy_helper.from_array(np.array([value], np.int64), name)
+        for name, value in (("from", 0), ("to", 1), ("axis", 0))
+    ]
+    file.write_bytes(graph(nodes, ["n", 3, 8, 8], ["n", 3], numbers))
+    named = labels(tmp_path, "red", "green", "blue")
+    status, said = add(file, "--preprocessing", "signed", "--labels", named)
+    assert status == 0, said
+    assert "one picture at a time" in said
+    assert read_package(store / "net").max_batch == 1
+
+
+def test_a_model_that_can_gets_batches(tmp_path: Path, store: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(means())
+    named = labels(tmp_path, "red", "green", "blue")
+    status, said = add(file, "--preprocessing", "signed", "--labels", named)
+    assert (status, "one picture at a time" in said) == (0, False)
+    assert read_package(store / "net").max_batch == 4
+
+
 def test_a_batch_of_one_size_is_refused_with_what_helps(tmp_path: Path, store: Path) -> None:
     file = tmp_path / "net.onnx"
     node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)

@@ -7,7 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.adapters.imaging.scoring import intersection_over_union, score
 from heliograph.bootstrap.parts import load_direct
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
+from heliograph.core.scores import MatteScore, mean_score
+from heliograph.serving.direct import DirectModel
 from heliograph.settings import Settings
 from service import Service
 
@@ -48,12 +51,6 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
         model_dir=Path(environment["HELIOGRAPH_MODEL_DIR"]),
         model_mirrors=(Path(environment["HELIOGRAPH_MODEL_MIRRORS"]),),
     )
-
-
-def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of two grey pictures, cut at the middle."""
-    a, b = mask > 127, truth > 127
-    return float((a & b).sum() / max(1, (a | b).sum()))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("cat.png", "cat"), ("coffee.png", "espresso")])
@@ -90,7 +87,8 @@ def test_cut_outs_agree_with_those_of_rembg(data_folder: Path, model_settings: d
             source = source_of(golden)
             mask = model.cut_out(source.read_bytes(), CutoutOptions(output=CutoutOutput.MASK))
             truth = np.asarray(Image.open(golden).getchannel("A"))
-            assert overlap(np.asarray(Image.open(io.BytesIO(mask.data))), truth) >= 0.96, golden.name
+            alpha = np.asarray(Image.open(io.BytesIO(mask.data)))
+            assert intersection_over_union(alpha > 127, truth > 127) >= 0.96, golden.name
 
 
 def source_of(golden: Path) -> Path:
@@ -99,17 +97,34 @@ def source_of(golden: Path) -> Path:
     return golden.with_name(f"fixtures__{stem}.jpg")
 
 
+def judged(model: DirectModel, pictures: Sequence[Path]) -> MatteScore:
+    """The mean over pictures that have a mask, made by people, beside them."""
+    scores = []
+    for path in pictures:
+        answer = model.cut_out(path.read_bytes(), CutoutOptions(output=CutoutOutput.MASK))
+        alpha = np.asarray(Image.open(io.BytesIO(answer.data)))
+        scores.append(score(alpha, np.asarray(Image.open(path.with_suffix(".png")).convert("L"))))
+    return mean_score(scores)
+
+
 def test_cut_outs_agree_with_people(data_folder: Path, model_settings: dict[str, str]) -> None:
     pictures = sorted((data_folder / "matting" / "ecssd").glob("*.jpg"))[::10]
     with load_direct("u2netp", settings_of(model_settings)) as model:
-        overlaps = []
-        for path in pictures:
-            answer = model.cut_out(path.read_bytes(), CutoutOptions(output=CutoutOutput.MASK))
-            mask = np.asarray(Image.open(io.BytesIO(answer.data)))
-            truth = np.asarray(Image.open(path.with_suffix(".png")).convert("L"))
-            assert mask.shape == truth.shape
-            overlaps.append(overlap(mask, truth))
-    assert np.mean(overlaps) >= 0.83
+        assert judged(model, pictures).iou >= 0.83
+
+
+def test_the_background_remover_that_ships_is_as_good_as_its_card_says(
+    data_folder: Path, model_settings: dict[str, str]
+) -> None:
+    pictures = sorted((data_folder / "matting" / "ecssd").glob("*.jpg"))
+    with load_direct("silhouette", settings_of(model_settings)) as model:
+        said = {each.metric: each.value for each in model.spec.accuracy}
+        found = judged(model, pictures)
+    assert found.iou == pytest.approx(said["mean IoU at 0.5"], abs=0.003)
+    assert found.boundary_f == pytest.approx(said["boundary F-measure, 3 pixels"], abs=0.003)
+    assert found.mae == pytest.approx(said["MAE"], abs=0.003)
+    assert found.iou >= 0.86
+    assert found.boundary_f >= 0.78
 
 
 def test_every_hard_file_gets_an_answer_or_a_problem(service: Service, data_folder: Path) -> None:

@@ -219,6 +219,8 @@ def _tried(package: Path, wishes: Wishes, limits: Limits, room: Path) -> Trial:
 
 def _settled(spec: ModelSpec, trial: Trial, findings: Findings, wishes: Wishes, ask: Ask) -> ModelSpec:
     """The description after the trial: what comes out must be what it says."""
+    if not trial.together:
+        spec = replace(spec, max_batch=1)
     if spec.task is Task.CLASSIFICATION:
         classes = _product(trial.row)
         if classes != len(spec.labels):

@@ -19,12 +19,14 @@ from heliograph.bootstrap.confinement import GIGABYTE, Limits, confine, report
 from heliograph.core import errors
 from heliograph.core.models import Layout, Task
 from heliograph.core.pictures import Float32Array, Picture, PictureHeader, PictureLimits
-from heliograph.core.ports import EngineOptions, ModelFile
+from heliograph.core.ports import Engine, EngineOptions, ModelFile
 from heliograph.core.predictions import most_likely
 
 CONVERTED = "model.onnx"
 SIDES = (200, 301)
 TOP = 3
+BATCH_TOLERANCE = 1e-3
+"""How much of the largest value a batch may change: sums in another order are less."""
 
 
 def main() -> None:
@@ -156,8 +158,9 @@ def try_out(request: Mapping[str, Any]) -> Outcome:
     given = [Path(name).read_bytes() for name in request["pictures"]]
     pictures = [*_own_pictures(), *(codec.decode(data, codec.inspect(data)) for data in given)]
     file = ModelFile(spec=spec, variant=variant, path=folder / variant.file)
+    prepared = np.stack([codec.prepare(picture, spec.input) for picture in pictures])
     engine = engines.loader()(file, EngineOptions(max_batch=1))
-    rows = [engine.run(codec.prepare(picture, spec.input)[None])[0] for picture in pictures]
+    rows = [engine.run(prepared[number : number + 1])[0] for number in range(len(prepared))]
     if not all(np.isfinite(row).all() for row in rows):
         raise errors.ModelInvalid("The model answers with numbers that are not finite.")
     labels: tuple[tuple[str, ...], ...] = ()
@@ -173,9 +176,20 @@ def try_out(request: Mapping[str, Any]) -> Outcome:
             high=max(float(row.max()) for row in rows),
             shares=all(_are_shares(row) for row in rows),
             seconds=engine.trial_seconds,
+            together=_are_together(engine, prepared[: spec.max_batch], rows),
             labels=labels,
         )
     )
+
+
+def _are_together(engine: Engine, pictures: Float32Array, rows: Sequence[Float32Array]) -> bool:
+    """Whether a batch of pictures gets the rows that each of them got alone."""
+    try:
+        found = engine.run(pictures)
+    except errors.EngineFailed:
+        return False
+    alone = np.stack(rows[: len(pictures)])
+    return bool(np.allclose(found, alone, rtol=BATCH_TOLERANCE, atol=BATCH_TOLERANCE * np.abs(alone).max()))
 
 
 def _are_shares(row: Float32Array) -> bool:

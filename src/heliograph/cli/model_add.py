@@ -28,6 +28,8 @@ def add_one(wishes: Wishes) -> None:
         f"{spec.input.channels.value}, {size_text(variant.size_bytes)}, {1000 * added.trial.seconds:.0f} ms a picture)",
         f"preprocessing: {added.preprocessing}",
     ]
+    if not added.trial.together:
+        lines.append("one picture at a time: with others in a batch, it answers something else or fails")
     for path, labels_found in zip(wishes.pictures, added.trial.labels, strict=False):
         lines.append(f"{path.name}: {', '.join(labels_found)}")
     lines.append(f"asked at /v1/models/{spec.name}/predict")

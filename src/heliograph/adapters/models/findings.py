@@ -51,7 +51,8 @@ class Trial(Finding):
     """What the model answered to a few pictures: the shape of one row, its values, and what they look like.
 
     ``shares``: every row has values from 0 to 1 that add up to 1. ``labels`` are the best ones for each picture
-    that was given. ``seconds`` is for one picture.
+    that was given. ``seconds`` is for one picture. ``together``: pictures in one batch get the answers that each
+    of them gets alone.
     """
 
     row: Annotated[tuple[Length, ...], Field(max_length=8)]
@@ -59,6 +60,7 @@ class Trial(Finding):
     high: float
     shares: bool
     seconds: float
+    together: bool
     labels: Annotated[tuple[tuple[Text, ...], ...], Field(max_length=100)] = ()
 
 
