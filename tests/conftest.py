@@ -35,6 +35,7 @@ def find_data() -> Path | None:
 DATA = find_data()
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes ``-n auto`` makes: one more than there are cores, as tests often wait."""
     return min((os.cpu_count() or 1) + 1, 8)

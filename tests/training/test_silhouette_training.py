@@ -18,7 +18,15 @@ from heliograph.adapters.models.manifest import read_package
 from heliograph.adapters.models.store import FolderStore
 from heliograph.core import errors
 from heliograph.training import encoder, exporting, runs
-from heliograph.training.background_removal import beginning, evaluate, losses, network, photographs, train
+from heliograph.training.background_removal import (
+    averaging,
+    beginning,
+    evaluate,
+    losses,
+    network,
+    photographs,
+    train,
+)
 from heliograph.training.background_removal.__main__ import loaded
 from heliograph.training.progress import Meter
 
@@ -27,7 +35,10 @@ pytestmark = pytest.mark.timeout(600)  # most of it is TensorFlow tracing a netw
 SPEC = FolderStore(Path("nowhere")).spec("efficientnet-lite0")
 FROZEN = 14
 """Blocks of the encoder that stay: tracing the steps of all 16 takes minutes, and is the same code."""
-RECIPE = train.Recipe(sides=(64,), epochs=8, batch=5, warm_up_steps=2, average=0.5, frozen_blocks=FROZEN)
+RECIPE = train.Recipe(
+    sides=(64,), epochs=8, batch=5, warm_up_steps=2, average=0.5,
+    averaged_after=(0.5, 1.0), frozen_blocks=FROZEN,
+)  # fmt: skip
 
 
 class PowerCut(Exception):
@@ -100,6 +111,26 @@ def test_a_network_of_another_side_takes_over_all_that_was_learned() -> None:
 def test_examples_grow_in_equal_parts_of_the_training() -> None:
     recipe = train.Recipe(sides=(64, 96, 128), epochs=7)
     assert [recipe.side(epoch) for epoch in range(7)] == [64, 64, 64, 96, 96, 128, 128]
+
+
+def test_what_comes_out_is_the_mean_of_the_averages_after_some_epochs(tmp_path: Path) -> None:
+    recipe = train.Recipe(epochs=12, averaged_after=(0.5, 1.0))
+    assert [epoch for epoch in range(12) if recipe.is_averaged(epoch)] == [5, 11]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.0, use_ema=True, ema_momentum=0.5), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    seen, averages = np.ones((1, 1), np.float32), averaging.Averages()
+    for weight in (2.0, 4.0):
+        model.set_weights([np.full((1, 1), weight)])
+        model.train_on_batch(seen, seen)
+        averages.take(model)
+        assert model.get_weights()[0].item() == weight
+        averages.write(tmp_path)
+        averages = averaging.Averages()
+        averages.read(tmp_path)
+    averages.put(model)
+    # The moving average starts at 2 and is (2 + 4) / 2 after the second step.
+    assert model.get_weights()[0].item() == pytest.approx((2 + 3) / 2)
 
 
 def test_too_few_photographs_are_refused(drawn: list[photographs.Photograph], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from heliograph.core.pictures import Float32Array
 from heliograph.training import encoder
 from heliograph.training.background_removal import losses, network
 from heliograph.training.background_removal.augmentation import Example, Examples
+from heliograph.training.background_removal.averaging import Averages
 from heliograph.training.background_removal.beginning import Beginning
 from heliograph.training.background_removal.photographs import Photograph
 from heliograph.training.progress import Meter
@@ -48,6 +49,8 @@ class Recipe:
     gradient_norm: float = 5.0
     average: float = 0.996
     """How much of the moving average of the weights each step keeps."""
+    averaged_after: tuple[float, ...] = (1.0,)
+    """The shares of the epochs after which that average is taken; what comes out is the mean, see `Averages`."""
     edge_weight: float = 2.0
     """How often the places at an edge count, see `losses.MatteLoss`."""
     frozen_blocks: int = 0
@@ -57,10 +60,14 @@ class Recipe:
         """Of the examples in an epoch, from 0."""
         return self.sides[min(epoch * len(self.sides) // self.epochs, len(self.sides) - 1)]
 
+    def is_averaged(self, epoch: int) -> bool:
+        """Whether the weights after an epoch, from 0, are among those of which the mean comes out."""
+        return epoch + 1 in {max(1, round(share * self.epochs)) for share in self.averaged_after}
+
 
 CONTINUED = Recipe(
     sides=(256,), epochs=12, seed=1, batch=16, encoder_learning_rate=1e-4, decoder_learning_rate=5e-4,
-    average=0.998, edge_weight=4.0,
+    average=0.998, averaged_after=(0.5, 1.0), edge_weight=4.0,
 )  # fmt: skip
 """For a network that has learned already. Small photographs are blurred where they are enlarged to what is served."""
 
@@ -151,9 +158,10 @@ def train(
     checkpoint = run.checkpoint()
     first = checkpoint.number if checkpoint else 0
     side = recipe.side(first)
-    model = compiled(recipe, steps=steps, begin=begin, side=side)
+    model, averages = compiled(recipe, steps=steps, begin=begin, side=side), Averages()
     if checkpoint is not None:
         model.load_weights(checkpoint.folder / CHECKPOINT_FILE)
+        averages.read(checkpoint.folder)
     with ThreadPoolExecutor(threads) as pool:
         for number in range(first, recipe.epochs):
             meter.say(f"epoch {number + 1} of {recipe.epochs}")
@@ -163,27 +171,36 @@ def train(
             examples = Examples(photographs, side=side)
             looked_at = plain_examples(held_out, side)
             made = make_batches(pool, examples, recipe, number, steps)
-            loss = 0.0
-            for step, (pictures, targets) in enumerate(made):
-                wanted = targets[: len(model.outputs)]
-                loss += float(np.asarray(model.train_on_batch(pictures, wanted)).flat[0])
-                meter.at(number * steps + step + 1)
+            loss = learn(model, made, meter, before=number * steps)
             iou = mean_iou(model, looked_at, recipe.batch)
-            run.record(number + 1, loss=loss / steps, held_out_iou=iou)
-            meter.say(
-                f"epoch {number + 1} of {recipe.epochs}: loss {loss / steps:.4f}, held-out IoU {iou:.4f}"
-            )
+            run.record(number + 1, loss=loss, held_out_iou=iou)
+            meter.say(f"epoch {number + 1} of {recipe.epochs}: loss {loss:.4f}, held-out IoU {iou:.4f}")
+            if recipe.is_averaged(number):
+                averages.take(model)
             last = number + 1 == recipe.epochs
-            run.save(number + 1, partial(write_checkpoint, model), every_seconds=0 if last else None)
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+            run.save(
+                number + 1, partial(write_checkpoint, model, averages), every_seconds=0 if last else None
+            )
+        averages.put(model)
         examples = Examples(photographs, side=side)
         settle(model, make_batches(pool, examples, recipe, recipe.epochs, min(steps, SETTLING_BATCHES)))
     return model
 
 
-def write_checkpoint(model: keras.Model, folder: Path) -> None:
-    """The network with its optimiser, in a folder."""
+def learn(model: keras.Model, made: Iterable[Batch], meter: Meter, *, before: int) -> float:
+    """Takes a step a batch, after so many ``before``; the mean of their losses."""
+    found = []
+    for step, (pictures, targets) in enumerate(made, start=before + 1):
+        wanted = targets[: len(model.outputs)]
+        found.append(float(np.asarray(model.train_on_batch(pictures, wanted)).flat[0]))
+        meter.at(step)
+    return sum(found) / len(found)
+
+
+def write_checkpoint(model: keras.Model, averages: Averages, folder: Path) -> None:
+    """The network with its optimiser, and the averages so far, in a folder."""
     model.save(folder / CHECKPOINT_FILE)
+    averages.write(folder)
 
 
 def carried_over(model: keras.Model, other: keras.Model) -> keras.Model:
