@@ -177,7 +177,7 @@ train-characters: $(TRAIN_READY)  ## train the KMNIST model again (DATA=folder o
 	@$(TRAIN_PYTHON) -m heliograph.training.characters --data "$(DATA)" --out "$(OUT)"
 
 .PHONY: train-silhouette
-train-silhouette: $(TRAIN_READY)  ## train the background remover again (DATA=folders, OUT=folder; FROM=silhouette takes it further)
+train-silhouette: $(TRAIN_READY)  ## train the background remover again (DATA=folders, OUT=folder; docs/training.md: WEIGHTS, TEACHER, JUDGE, FROM)
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "Say where: make train-silhouette DATA='people clothing' WEIGHTS=folder OUT=folder"; exit 1; }
 	@$(TRAIN_PYTHON) -m heliograph.training.background_removal --photographs $(DATA) --out "$(OUT)" $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(FROM),--start-from "$(FROM)") $(if $(filter-out undefined,$(origin TEACHER)),--teacher $(TEACHER)) $(if $(JUDGE),--judge "$(JUDGE)")
 

@@ -190,6 +190,42 @@ def test_a_model_that_cannot_answer_a_batch_gets_one_picture_at_a_time(
     assert read_package(store / "net").max_batch == 1
 
 
+def longer() -> list[onnx.NodeProto]:
+    """One row for all pictures, longer with each."""
+    return [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Shape", ["means"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("Transpose", ["means"], ["turned"]),
+        helper.make_node("MatMul", ["zeros", "turned"], ["nothing"]),
+        helper.make_node("Concat", ["means", "nothing"], ["y"], axis=1),
+    ]
+
+
+def test_rows_that_grow_with_the_batch_are_answered_one_by_one(tmp_path: Path, store: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(graph(longer(), ["n", 3, 8, 8], ["n", "m"]))
+    named = labels(tmp_path, "red", "green", "blue", "none")
+    status, said = add(file, "--preprocessing", "signed", "--labels", named)
+    assert status == 0, said
+    assert read_package(store / "net").max_batch == 1
+
+
+def test_a_model_that_throws_dice_is_refused(tmp_path: Path, store: Path) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("RandomNormalLike", ["means"], ["noise"]),
+        helper.make_node("Add", ["means", "noise"], ["y"]),
+    ]
+    file = tmp_path / "net.onnx"
+    file.write_bytes(graph(nodes, ["n", 3, 8, 8], ["n", 3]))
+    named = labels(tmp_path, "red", "green", "blue")
+    status, said = add(file, "--preprocessing", "signed", "--labels", named)
+    assert status == 1
+    assert "answers the same picture differently each time" in said
+    assert left(store) == []
+
+
 def test_a_model_that_can_gets_batches(tmp_path: Path, store: Path) -> None:
     file = tmp_path / "net.onnx"
     file.write_bytes(means())

@@ -73,6 +73,7 @@ def test_numbers_and_news_are_the_same(processes: QueueMode) -> None:
     processes.worker()
     jobs = send(gateways[0], 7, "colours")
     wait_for("answers", lambda: len(get(gateways[1], "/v1/jobs?state=done")["jobs"]) == len(jobs))
+    wait_for("an idle worker", lambda: told(gateways[0], "numbers")["numbers"]["workers"]["ready"] == 1)
     with ThreadPoolExecutor(2) as threads:
         numbers = [
             each["numbers"] for each in threads.map(lambda gateway: told(gateway, "numbers"), gateways)

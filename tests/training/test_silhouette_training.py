@@ -68,7 +68,7 @@ def tiny(side: int) -> keras.Model:
     return keras.Model(pictures, [keras.layers.Conv2D(1, 3, padding="same", name="matte_stride1")(x)])
 
 
-TINY = beginning.Beginning(name="nothing", digest="nothing", side=None, build=tiny)
+TINY = beginning.Beginning(name="nothing", side=None, build=tiny)
 
 
 def learn(
@@ -169,7 +169,19 @@ def test_a_network_that_ships_can_be_taken_up_again() -> None:
 
 def test_a_network_of_another_kind_cannot_be_taken_up() -> None:
     with pytest.raises(errors.ModelInvalid, match="another network: its encoder_conv_stem does not fit"):
-        beginning.from_package(FolderStore(Path("nowhere")).find("kmnist")).build(64)
+        beginning.from_package(FolderStore(Path("nowhere")).find("kmnist"))
+
+
+def test_what_is_no_package_is_not_mistaken_for_the_one_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "silhouette").mkdir()
+    command = [
+        sys.executable, "-m", "heliograph.training.background_removal", "--photographs", str(tmp_path),
+        "--out", str(tmp_path / "out"), "--start-from", str(tmp_path / "silhouette"),
+    ]  # fmt: skip
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines()[-1].endswith("silhouette' is not a model name.")
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 def test_the_loss_knows_right_from_wrong_and_bears_an_empty_label() -> None:
@@ -210,18 +222,22 @@ def test_the_command_makes_a_package_that_is_served(tmp_path: Path) -> None:
     spec = read_package(out / "silhouette")
     assert spec.accuracy[0].metric == "mean IoU at 0.5"
     assert (out / "silhouette" / spec.variants[0].file).stat().st_size < 10_000_000
-    further = [
-        *command,
+    further = tmp_path / "further"
+    options = [
         "--teacher",
         "--start-from",
-        str(out / "silhouette"),
+        "silhouette",
+        "--sides",
+        "96",
+        "--epochs",
+        "1",
         "--out",
-        str(tmp_path / "further"),
+        str(further),
     ]
-    done = subprocess.run(further, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert losses_of(tmp_path / "further")[-1] < losses_of(out)[-1]
-    assert read_package(tmp_path / "further" / "silhouette").input == spec.input
+    assert read_package(further / "silhouette").input.width == 320
+    assert [row["held_out_iou"] > 0.5 for row in runs.Run(further).history()] == [True]
     with loaded(FolderStore(out), "silhouette", threads=1) as model:
         rgb, mask = drawn_subjects.draw(1)
         alpha = evaluate.opacity(model, (judge / "1.png").read_bytes())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.adapters.imaging.masks import masked
+from heliograph.adapters.imaging.masks import WANTED, masked
 from heliograph.adapters.imaging.scoring import score as score_matte
 from heliograph.bootstrap.parts import build_codec, load_direct
 from heliograph.cli.output import columns, printable, terminal_progress
@@ -139,10 +139,7 @@ def _masked(folder: Path) -> list[tuple[Path, Path]]:
     except OSError as error:
         raise errors.PictureMissing(f"{folder}: {error.strerror}.") from error
     if not found:
-        raise errors.PictureMissing(
-            f"{folder} has no picture with a mask: NAME.jpg wants NAME.mask.png or NAME.png beside it, "
-            "or masks/NAME.png."
-        )
+        raise errors.PictureMissing(f"{folder} has no picture with a mask: {WANTED}.")
     return found
 
 

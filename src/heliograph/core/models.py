@@ -188,7 +188,7 @@ class ModelSpec:
 
     ``labels`` has one name a class, in the order of the output; a background remover has
     none. ``variants`` are in order of preference. ``max_batch`` is the largest batch that
-    pays on a CPU.
+    pays on a CPU, or that the network answers rightly.
     """
 
     name: str

@@ -18,6 +18,10 @@ class Confusion:
 
     counts: npt.NDArray[np.int64]
 
+    def add(self, truth: int, answer: int) -> None:
+        """Counts one answer."""
+        self.counts[truth, answer] += 1
+
     @property
     def total(self) -> int:
         """How many pictures were answered."""

@@ -28,7 +28,7 @@ class LabelCheck:
 
     def add(self, truth: int, answer: str) -> None:
         """Counts one answer."""
-        self.confusion.counts[self.labels.index(self.labels[truth]), self.labels.index(answer)] += 1
+        self.confusion.add(self.labels.index(self.labels[truth]), self.labels.index(answer))
 
     def rows(self) -> list[tuple[str, int, float, float, str]]:
         """Of each label that occurs: pictures, recall, precision, and the label that it is most taken for."""

@@ -134,3 +134,15 @@ def test_grounds_are_of_the_asked_size() -> None:
 def test_a_soft_rim_is_drawn_together() -> None:
     levels = tightened(np.array([[0, 76, 140, 204, 255]], np.uint8))
     assert levels.tolist() == [[0, 0, 126, 254, 255]]
+
+
+def test_masks_are_no_photographs_to_learn_from(tmp_path: Path) -> None:
+    folder = drawn_subjects.write(tmp_path / "drawn", 2)
+    (folder / "0.mask.png").rename(folder / "0.MASK.PNG")
+    (folder / "masks").mkdir()
+    (folder / "1.mask.png").rename(folder / "masks" / "1.png")
+    found = photographs.find([folder], tmp_path / "labels")
+    assert [(each.path.stem, each.label.name, each.by_hand) for each in found] == [
+        ("0", "0.MASK.PNG", True),
+        ("1", "1.png", True),
+    ]

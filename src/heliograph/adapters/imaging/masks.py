@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 MASK_ENDING = ".mask.png"
 """Of a mask's name, after that of its picture without ending."""
-_OTHER_ENDINGS = (".png", "_mask.png")
+_OTHER_ENDING = "_mask.png"
+_FOLDER = "masks"
+WANTED = "NAME.jpg wants NAME.mask.png or NAME.png beside it, or masks/NAME.png"
+"""What to tell who has none."""
 
 
 def masked(folder: Path, endings: Collection[str]) -> list[tuple[Path, Path]]:
     """The pictures in a folder and below that have a mask, and those, in the order of their names.
 
-    The mask of ``NAME.jpg`` is ``NAME.mask.png``, ``NAME.png`` or ``NAME_mask.png`` beside it, or ``masks/NAME.png``.
+    The mask of ``NAME.jpg`` is ``NAME.mask.png``, ``NAME.png`` or ``NAME_mask.png`` beside it, or ``masks/NAME.png``,
+    in small letters or capital ones. What is hidden is left out.
 
     Args:
         folder: where to look.
         endings: of pictures, in small letters, with their dots.
 
     Raises:
-        OSError: the folder cannot be read.
+        OSError: the folder or one below cannot be read.
     """
-    next(folder.iterdir(), None)  # what walks through folders is silent about one that cannot be read
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in endings and not path.name.lower().endswith("mask.png") and path.is_file():
-            places = [path.with_name(path.stem + ending) for ending in (MASK_ENDING, *_OTHER_ENDINGS)]
-            places.append(path.parent / "masks" / f"{path.stem}.png")
-            mask = next((place for place in places if place != path and place.is_file()), None)
-            if mask is not None:
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        beside = {name.lower(): Path(place, name) for name in names}
+        apart = next((_files(Path(place, name)) for name in folders if name.lower() == _FOLDER), {})
+        for name in names:
+            path, stem = Path(place, name), Path(name.lower()).stem
+            if path.suffix.lower() not in endings or name.startswith(".") or is_named_mask(name):
+                continue
+            masks = [beside.get(stem + last) for last in (MASK_ENDING, ".png", _OTHER_ENDING)]
+            masks.append(apart.get(f"{stem}.png"))
+            mask = next((mask for mask in masks if mask not in (None, path) and mask.is_file()), None)
+            if mask is not None and path.is_file():
                 found.append((path, mask))
-    return found
+    return sorted(found)
+
+
+def is_named_mask(name: str) -> bool:
+    """Whether a file's name says that it is the mask of another."""
+    return name.lower().endswith((MASK_ENDING, _OTHER_ENDING))
+
+
+def _files(folder: Path) -> Mapping[str, Path]:
+    return {path.name.lower(): path for path in folder.iterdir()}
+
+
+def _refuse(error: OSError) -> None:
+    raise error

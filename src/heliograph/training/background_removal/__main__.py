@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.adapters import engines
 from heliograph.adapters.imaging.codec import PictureCodec
+from heliograph.adapters.models.manifest import MANIFEST
 from heliograph.adapters.models.store import FolderStore
 from heliograph.core import errors
 from heliograph.core.pictures import PictureLimits
@@ -50,6 +51,8 @@ def main() -> None:
         run(arguments)
     except (errors.HeliographError, OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit("Interrupted. The same command goes on after the last checkpoint.") from None
 
 
 def parse() -> argparse.Namespace:
@@ -59,18 +62,18 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--photographs", type=Path, nargs="+", required=True, metavar="FOLDER",
-        help="folders of photographs; NAME.mask.png beside one is its mask")  # fmt: skip
+        help="folders of photographs; NAME.mask.png, NAME.png or masks/NAME.png is the mask of NAME.jpg")  # fmt: skip
     add("--out", type=Path, required=True,
         help="folder for labels, curves and the model package; an unfinished training there goes on")  # fmt: skip
     add("--teacher", nargs="*", default=["u2netp"], metavar="MODEL",
         help="background removers that label photographs without a mask (default: u2netp)")  # fmt: skip
     add("--weights", type=Path, nargs="*", default=[], metavar="FOLDER",
-        help="where the teachers' weights are, or the folders of their packages")  # fmt: skip
+        help="where the weights of U²-Net and U²-Netp are")  # fmt: skip
     add("--start-from", metavar="MODEL",
         help="a model of this network to go on from, such as silhouette, or the folder of its package "
         "(default: an encoder that knows ImageNet)")  # fmt: skip
     add("--judge", type=Path, metavar="FOLDER",
-        help="pictures NAME.jpg with masks NAME.png, to judge the model and its teachers by")  # fmt: skip
+        help="pictures with masks beside them, to judge the model and its teachers by")  # fmt: skip
     add("--epochs", type=int, help="how often each photograph is seen (default: the recipe's)")
     add("--batch", type=int, help="photographs a step")
     add(
@@ -94,16 +97,17 @@ def parse() -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     """A model package in ``out/silhouette``, from labels to card."""
     from heliograph.training import runs
-    from heliograph.training.background_removal import package, train
+    from heliograph.training.background_removal import evaluate, package, train
 
     out, started = arguments.out, time.monotonic()
     store = FolderStore(out / "models", arguments.weights)
+    begin, recipe = beginning_of(arguments, store), recipe_of(arguments)
+    judged_by = evaluate.pairs(arguments.judge) if arguments.judge is not None else []
     with teachers(store, arguments.teacher, threads=arguments.threads) as models:
         labels = out / "labels" / teacher.signature(models)
         usable = labelled(photographs.find(arguments.photographs, labels), models, arguments.threads)
         learned, held_out = photographs.split(usable, HELD_OUT_SHARE, seed=0)
-        begin, recipe = beginning_of(arguments, store), recipe_of(arguments)
-        about = {"photographs": len(learned), "sha256": digest(learned), "begins_with": begin.digest}
+        about = {"photographs": len(learned), "sha256": digest(learned), "begins_with": begin.name}
         with runs.opened(
             out, training=package.NAME, recipe=recipe, data=about, afresh=arguments.afresh
         ) as opened:
@@ -116,12 +120,10 @@ def run(arguments: argparse.Namespace) -> None:
                 sources=Counter(each.path.parent.name for each in learned),
                 by_hand=sum(each.by_hand for each in learned),
                 teachers=tuple(each.spec.title for each in models),
-                side=begin.side or recipe.sides[-1], begins_with=begin.name,
-                epochs=recipe.epochs, batch=recipe.batch, sides=recipe.sides,
-                frozen_blocks=recipe.frozen_blocks, seed=recipe.seed,
+                side=begin.side or recipe.sides[-1], begins_with=begin.name, recipe=recipe,
                 minutes=(time.monotonic() - started) / 60,
             )  # fmt: skip
-            finish(model, held_out, facts, models, opened, arguments)
+            finish(model, held_out, facts, models, opened, judged_by)
 
 
 def finish(
@@ -130,7 +132,7 @@ def finish(
     facts: package.Facts,
     models: Sequence[DirectModel],
     opened: Run,
-    arguments: argparse.Namespace,
+    judged_by: Sequence[tuple[Path, Path]],
 ) -> None:
     """Exports, judges and describes the network; draws curves and the worst pictures."""
     from heliograph.training import charts
@@ -145,12 +147,11 @@ def finish(
         opened.history(), {"loss": ["loss"], "mean IoU": ["held_out_iou"]}, opened.folder / "curves.png"
     )
     results = {"minutes": facts.minutes}
-    if arguments.judge is not None:
-        files = evaluate.pairs(arguments.judge)
+    if judged_by:
         with loaded(FolderStore(opened.folder), package.NAME, threads=1) as ours:
-            judgement = evaluate.judge(ours, files)
+            judgement = evaluate.judge(ours, judged_by)
             evaluate.draw_worst(ours, judgement, opened.folder / "worst.png")
-        compared = {each.spec.name: evaluate.judge(each, files) for each in models}
+        compared = {each.spec.name: evaluate.judge(each, judged_by) for each in models}
         package.write(folder, facts, judgement, compared=compared)
         score = judgement.mean
         results |= {"iou": score.iou, "boundary_f": score.boundary_f, "mae": score.mae}
@@ -164,14 +165,17 @@ def beginning_of(arguments: argparse.Namespace, store: FolderStore) -> Beginning
 
     Raises:
         ModelUnknown, ModelUnavailable: there is no such model to go on from, or its weights are not here.
+        ModelInvalid: it is another network.
     """
     from heliograph.training import encoder
     from heliograph.training.background_removal import beginning
 
     if arguments.start_from is not None:
-        folder = Path(arguments.start_from)
-        if folder.is_dir():
-            return beginning.from_package(FolderStore(folder.parent).find(folder.name))
+        folder = Path(arguments.start_from).resolve()
+        if (folder / MANIFEST).is_file():
+            # The folder alone: a package that ships is not what is meant.
+            store = FolderStore(folder.parent, shipped=folder.parent)
+            return beginning.from_package(store.find(folder.name))
         return beginning.from_package(store.find(arguments.start_from))
     return beginning.from_imagenet(encoder.imagenet_state(store.spec("efficientnet-lite0")))
 

@@ -27,9 +27,9 @@ class Averages:
 
     def take(self, model: keras.Model) -> None:
         """Adds the moving average of the weights that learn, which the optimiser of ``model`` keeps."""
-        now = [np.asarray(variable.value) for variable in model.trainable_variables]
+        now = _values(model)
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        taken = [np.asarray(variable.value, np.float64) for variable in model.trainable_variables]
+        taken = [value.astype(np.float64) for value in _values(model)]
         _assign(model, now)
         self._sums = [a + b for a, b in zip(self._sums, taken, strict=True)] if self._sums else taken
         self._count += 1
@@ -47,6 +47,10 @@ class Averages:
         with np.load(folder / FILE) as kept:
             self._count = int(kept["count"])
             self._sums = [kept[f"arr_{number}"] for number in range(len(kept.files) - 1)]
+
+
+def _values(model: keras.Model) -> Weights:
+    return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in model.trainable_variables]
 
 
 def _assign(model: keras.Model, weights: Weights) -> None:

@@ -17,6 +17,8 @@ from heliograph.training import encoder
 from heliograph.training.background_removal import network
 from heliograph.training.exporting import weights_of
 
+SMALLEST_SIDE = 32
+
 State: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Tensor: TypeAlias = Any
 
@@ -26,9 +28,7 @@ class Beginning:
     """A network before the first step."""
 
     name: str
-    """Whose weights it has, in words."""
-    digest: str
-    """Which weights these are."""
+    """Whose weights it has, in words, and which ones these are."""
     side: int | None
     """Of the pictures that the network takes once it is served, in pixels; None for those that it learns last from."""
     build: Callable[[int], keras.Model]
@@ -43,19 +43,25 @@ def from_imagenet(state: State) -> Beginning:
         encoder.load(model, state)
         return model
 
-    return Beginning(name="ImageNet", digest="imagenet", side=None, build=build)
+    return Beginning(name="ImageNet", side=None, build=build)
 
 
 def from_package(file: ModelFile) -> Beginning:
-    """`folded` with the weights of a package that was made of this network."""
+    """`folded` with the weights of a package that was made of this network.
+
+    Raises:
+        ModelInvalid: it was made of another one.
+    """
+    spec = file.spec
 
     def build(side: int) -> keras.Model:
         model = folded(side)
         restore(model, file.path)
         return model
 
-    spec, digest = file.spec, file.variant.sha256
-    return Beginning(name=f"{spec.title} ({digest[:8]})", digest=digest, side=spec.input.width, build=build)
+    build(SMALLEST_SIDE)
+    name = f"{spec.title} ({file.variant.sha256[:8]})"
+    return Beginning(name=name, side=spec.input.width, build=build)
 
 
 def folded(side: int = network.SIDE_PIXELS) -> keras.Model:
@@ -74,11 +80,15 @@ def restore(model: keras.Model, file: Path) -> None:
     Raises:
         ModelInvalid: a layer's weights are missing or have another shape.
     """
-    state = weights_of(file)
+    try:
+        state = weights_of(file)
+    except Exception as error:  # onnx raises what protobuf raises, which has no types
+        raise errors.ModelInvalid(f"{file} is no ONNX file: {errors.excerpt(error)}.") from error
     for layer in model.layers:
         if not layer.weights:
             continue
-        # ONNX: (out, in / groups, height, width). Keras: (height, width, in, out), or (…, in, 1) a channel.
+        # ONNX: (out, in / groups, height, width). Keras: (height, width, in, out), or (…, in, 1) a channel; where a
+        # convolution is transposed, out and in have changed places in both.
         order = (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (2, 3, 1, 0)
         try:
             kernel, bias = (state[f"{layer.name}.{part}"] for part in ("kernel", "bias"))

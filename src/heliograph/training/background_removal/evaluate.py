@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from heliograph.adapters.imaging.masks import MASK_ENDING, masked
+from heliograph.adapters.imaging.masks import WANTED, masked
 from heliograph.adapters.imaging.scoring import score
 from heliograph.core.pictures import UInt8Array
 from heliograph.core.predictions import CutoutOptions, CutoutOutput
@@ -66,9 +66,7 @@ def pairs(folder: Path) -> list[tuple[Path, Path]]:
     """
     found = masked(folder, ENDINGS)
     if not found:
-        raise TrainingRefused(
-            f"{folder} has no picture NAME.jpg with a mask NAME.png or NAME{MASK_ENDING} beside it."
-        )
+        raise TrainingRefused(f"{folder} has no picture with a mask: {WANTED}.")
     return found
 
 

@@ -13,6 +13,7 @@ from heliograph.core.pictures import Float32Array
 from heliograph.training import encoder, exporting, packages
 from heliograph.training.background_removal import network
 from heliograph.training.background_removal.evaluate import Judgement
+from heliograph.training.background_removal.train import Recipe
 
 NAME = "silhouette"
 WEIGHTS = "silhouette_fp16w.onnx"
@@ -43,12 +44,9 @@ class Facts:
     side: int
     """Of the pictures that the network takes, in pixels."""
     begins_with: str
+    """Whose weights the first step started from, see `Beginning`."""
     teachers: tuple[str, ...]
-    epochs: int
-    batch: int
-    sides: tuple[int, ...]
-    frozen_blocks: int
-    seed: int
+    recipe: Recipe
     minutes: float
 
 
@@ -56,7 +54,7 @@ def export(model: keras.Model, path: Path, *, probes: Float32Array) -> None:
     """Writes the network's finest matte: ``pictures`` (n, 3, side, side) in, (n, 1, side, side) from 0 to 1 out.
 
     Args:
-        model: of `network.build`, trained.
+        model: a trained network, of `network.build` or `beginning.folded`.
         path: the file, with weights in half precision that are computed with in single precision.
         probes: (n, side, side, 3) pictures to prove it with, of the side that the file is for.
 
@@ -88,6 +86,7 @@ def write(
         judgement: of the package on pictures with masks, None where there are none.
         compared: of other models on the same pictures, by name.
     """
+    recipe = facts.recipe
     names = sorted(facts.sources, key=lambda name: -facts.sources[name])
     values = {
         "mean": encoder.MEAN,
@@ -98,21 +97,30 @@ def write(
         "total": f"{sum(facts.sources.values()):,}",
         "sources": ", ".join(f"{facts.sources[name]:,} {name}" for name in names),
         "origins": "\n".join(f"- {name}: {ORIGINS.get(name, 'a folder of that name')}" for name in names),
-        "by_hand": f"{facts.by_hand:,}",
-        "teachers": " and ".join(facts.teachers) or "nobody",
-        "epochs": facts.epochs,
-        "batch": facts.batch,
-        "sides": ", then ".join(map(str, facts.sides)),
-        "frozen": f"the encoder's first {facts.frozen_blocks} blocks as ImageNet made them, "
-        if facts.frozen_blocks
+        "labelled": _labelled(facts),
+        "epochs": recipe.epochs,
+        "batch": recipe.batch,
+        "sides": ", then ".join(map(str, recipe.sides)),
+        "edge_weight": f"{recipe.edge_weight:g}",
+        "averaged": " and ".join(f"{share:.0%}" for share in recipe.averaged_after),
+        "frozen": f"the encoder's first {recipe.frozen_blocks} blocks as they were at the beginning, "
+        if recipe.frozen_blocks
         else "",
-        "seed": facts.seed,
+        "seed": recipe.seed,
         "minutes": round(facts.minutes),
         "judged": f"Judged on {judgement.data}, none of which was trained on." if judgement else "",
         "accuracy": _accuracy(judgement) if judgement else "",
         "table": _table({NAME: judgement, **compared}) if judgement else "Not measured.",
     }
     packages.describe(folder, TEMPLATES, values, weights=WEIGHTS)
+
+
+def _labelled(facts: Facts) -> str:
+    """Who made the masks and labels."""
+    if facts.by_hand == sum(facts.sources.values()):
+        return "People made the masks of all."
+    teachers = " and ".join(facts.teachers)
+    return f"People made the masks of {facts.by_hand:,}; the others are labelled by {teachers}."
 
 
 def _accuracy(judgement: Judgement) -> str:

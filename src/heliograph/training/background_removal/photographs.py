@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from heliograph.adapters.imaging.masks import MASK_ENDING
+from heliograph.adapters.imaging.masks import is_named_mask, masked
 from heliograph.core.pictures import UInt8Array
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -31,22 +31,25 @@ class Photograph:
 def find(folders: Iterable[Path], labels: Path) -> list[Photograph]:
     """The photographs in ``folders`` and all that is in them, in the order of their names.
 
-    ``NAME.mask.png`` beside a photograph is its mask, made by people; a photograph without one has its label in
+    A photograph that has a mask (see `masked`) has been masked by people; one without has its label in
     ``labels``, where a teacher writes it, under a name that its bytes give: another picture never gets it.
 
     Raises:
-        OSError: a photograph cannot be read.
+        OSError: a photograph or a folder cannot be read.
         ValueError: there is no photograph.
     """
     found = []
     for folder in folders:
+        masks = dict(masked(folder, ENDINGS))
+        taken = set(masks.values())
         for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() not in ENDINGS or path.name.endswith(MASK_ENDING) or not path.is_file():
+            if path.suffix.lower() not in ENDINGS or is_named_mask(path.name) or not path.is_file():
                 continue
-            mask = path.with_name(path.stem + MASK_ENDING)
-            by_hand = mask.is_file()
-            label = mask if by_hand else labels / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.png"
-            found.append(Photograph(path=path, label=label, by_hand=by_hand))
+            if path in masks:
+                found.append(Photograph(path=path, label=masks[path], by_hand=True))
+            elif path not in taken:
+                label = labels / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.png"
+                found.append(Photograph(path=path, label=label, by_hand=False))
     if not found:
         raise ValueError(f"There is no photograph in {', '.join(map(str, folders))}.")
     return found

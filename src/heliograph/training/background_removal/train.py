@@ -54,7 +54,7 @@ class Recipe:
     edge_weight: float = 2.0
     """How often the places at an edge count, see `losses.MatteLoss`."""
     frozen_blocks: int = 0
-    """So many of the encoder's blocks, and its stem, stay as ImageNet made them."""
+    """So many of the encoder's blocks, and its stem, stay as they were at the beginning."""
 
     def side(self, epoch: int) -> int:
         """Of the examples in an epoch, from 0."""
