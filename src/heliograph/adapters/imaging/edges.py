@@ -36,7 +36,7 @@ def alpha_of(matte: Float32Array, rgb: UInt8Array, edges: Edges) -> UInt8Array:
     knows more than the picture then.
     """
     height, width = rgb.shape[:2]
-    within = np.clip(np.nan_to_num(matte), 0.0, 1.0)
+    within = np.fmin(np.fmax(matte, np.float32(0)), np.float32(1))  # what is no number counts as 0
     if edges is Edges.GUIDED and (width > matte.shape[1] or height > matte.shape[0]):
         return guided(within, rgb)
     shrinks = width < matte.shape[1] or height < matte.shape[0]
@@ -67,13 +67,21 @@ def _lines(matte: Float32Array, rgb: UInt8Array) -> tuple[Float32Array, Float32A
     rows, columns = matte.shape
     small = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA)
     guide = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32) * np.float32(1 / 255)
-    mean, target = _windowed(guide), _windowed(matte)
-    variance = _windowed(guide * guide) - mean * mean
-    covariance = _windowed(guide * matte) - mean * target
-    slope = np.asarray(covariance / (variance + np.float32(_EPSILON)), np.float32)
-    offset = target - slope * mean
+    mean, offset = _windowed(guide), _windowed(matte)
+    # One array for all products: new ones cost more than what is computed in them.
+    product = guide * guide
+    variance = _windowed(product)
+    variance -= np.multiply(mean, mean, out=product)
+    slope = _windowed(np.multiply(guide, matte, out=product))
+    slope -= np.multiply(mean, offset, out=product)
+    slope /= np.add(variance, np.float32(_EPSILON), out=variance)
+    offset -= np.multiply(slope, mean, out=product)
+    slope, offset = _windowed(slope), _windowed(offset)
     stretch = np.float32(1 / (1 - 2 * _SURE))
-    return stretch * _windowed(slope), (_windowed(offset) - np.float32(_SURE)) * (stretch * np.float32(255))
+    slope *= stretch
+    offset -= np.float32(_SURE)
+    offset *= stretch * np.float32(255)
+    return slope, offset
 
 
 def _windowed(values: Float32Array) -> Float32Array:

@@ -20,12 +20,13 @@ def row_bands(height: int, width: int) -> Iterator[slice]:
 class Enlarged:
     """A field (rows, columns) as if it were (height, width), interpolated bilinearly.
 
-    Rows are mixed first and then made wide, each by itself, so that bands meet without a seam.
+    Of a band, rows are mixed first and then made wide, each by itself, so that bands meet without a seam; all at once
+    is a tenth of the work.
     """
 
     def __init__(self, field: Float32Array, *, height: int, width: int) -> None:
         self._field = field
-        self._width = width
+        self._height, self._width = height, width
         rows = field.shape[0]
         at = np.clip((np.arange(height, dtype=np.float64) + 0.5) * (rows / height) - 0.5, 0, rows - 1)
         self._above = at.astype(np.intp)
@@ -34,6 +35,9 @@ class Enlarged:
 
     def __getitem__(self, rows: slice) -> Float32Array:
         """The field at some rows, (rows, width)."""
+        if rows.start == 0 and rows.stop == self._height:
+            whole = cv2.resize(self._field, (self._width, self._height), interpolation=cv2.INTER_LINEAR)
+            return np.asarray(whole, np.float32)
         above = self._field[self._above[rows]]
         mixed = above + (self._field[self._below[rows]] - above) * self._share[rows]
         wide = cv2.resize(mixed, (self._width, mixed.shape[0]), interpolation=cv2.INTER_LINEAR)
