@@ -59,7 +59,7 @@ def from_package(file: ModelFile) -> Beginning:
         restore(model, file.path)
         return model
 
-    build(SMALLEST_SIDE)
+    build(SMALLEST_SIDE)  # a package that does not fit is told before anything is labelled or written
     name = f"{spec.title} ({file.variant.sha256[:8]})"
     return Beginning(name=name, side=spec.input.width, build=build)
 
@@ -78,7 +78,7 @@ def restore(model: keras.Model, file: Path) -> None:
     """Puts the weights of an ONNX file that was made of this network into a `folded` one.
 
     Raises:
-        ModelInvalid: a layer's weights are missing or have another shape.
+        ModelInvalid: it is no ONNX file, or a layer's weights are missing or have another shape.
     """
     try:
         state = weights_of(file)
