@@ -29,6 +29,10 @@ ENVIRONMENT = {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PAT
 # With the package mirrors of whoever runs the tests, where there are any.
 BUILD = ("docker", "build", "--build-arg", "PIP_INDEX_URL", "--build-arg", "NPM_CONFIG_REGISTRY")
 POLL_SECONDS = 0.5
+UP_SECONDS = 2400
+# `up` downloads what it builds; what was built and started stays, so another try is short.
+PAUSES_SECONDS = (10, 60)
+LAST_CHARACTERS = 4000
 
 Json = Any  # what kubectl prints as JSON: its shape is Kubernetes' own
 
@@ -200,13 +204,30 @@ def condition(pod: Json, kind: str) -> str | None:
 
 
 def start_cluster(addons: Sequence[str]) -> Cluster:
-    """Starts what does not run yet: minutes on a machine that has to build it, else seconds."""
+    """Starts what does not run yet: minutes on a machine that has to build it, else seconds.
+
+    Without a cluster no test has anything to say, so the run ends here, with what the program wrote last.
+    """
     if not PROGRAM.is_file():
-        raise pytest.UsageError(
-            f"The cluster tests need a program that runs a cluster; {PROGRAM} is none. {VARIABLE} names another."
+        pytest.exit(
+            f"The cluster tests need a program that runs one; {PROGRAM} is none. {VARIABLE} names another."
         )
     words = [word for addon in addons for word in ("--with", addon)]
-    subprocess.run([PROGRAM, "up", *words], env=ENVIRONMENT, check=True, timeout=2400)
+    for seconds in (*PAUSES_SECONDS, None):
+        started = subprocess.run(
+            [PROGRAM, "up", *words],
+            env=ENVIRONMENT,
+            check=False,
+            timeout=UP_SECONDS,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if started.returncode == 0:
+            break
+        if seconds is None:
+            pytest.exit(f"The cluster did not start.\n{started.stdout[-LAST_CHARACTERS:]}")
+        time.sleep(seconds)
     printed = subprocess.run(
         [PROGRAM, "env"], env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=60
     ).stdout
