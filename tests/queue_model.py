@@ -44,6 +44,8 @@ class Modelled:
     """Entries of it that are cancelled and not read yet."""
     holder: str = NOBODY
     is_lease_over: bool = False
+    lacks_model: bool = False
+    """Whether it was handed back for want of its model."""
     entry: str = ""
     token: str = ""
     result: bytes | None = None

@@ -8,11 +8,13 @@ import pytest
 
 from heliograph.core import errors
 from heliograph.core.jobs import JobState, Outcome, Priority
+from heliograph.core.queue import QueueRules
 from queue_trials import (
     FAILED,
     PAYLOAD,
     RESULT,
     MakeTrial,
+    MemoryTrial,
     Trial,
     begun,
     dead_job,
@@ -117,6 +119,20 @@ async def test_an_idempotency_key_whose_jobs_were_forgotten_early_starts_nothing
     await trial.desk.expire()
     with pytest.raises(errors.IdempotencyConflict):
         await enqueued(trial, idempotency_key="k")
+
+
+async def test_idempotency_keys_are_bounded_and_go_when_they_are_over() -> None:
+    trial = MemoryTrial(QueueRules(max_keys=3))
+    for number in range(5):
+        await enqueued(trial, idempotency_key=f"k{number}")
+    assert [await trial.desk.expire(limit=1) for _ in range(3)] == [1, 1, 0]
+    assert [(await trial.desk.enqueue(new_group(idempotency_key=f"k{n}"))).is_new for n in (4, 3, 2, 1)] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    await trial.later(DAY + 60)
+    assert (await trial.desk.enqueue(new_group(idempotency_key="k2"))).is_new
+    assert await trial.desk.expire() == 3
+    assert not (await trial.desk.enqueue(new_group(idempotency_key="k2"))).is_new
 
 
 # Asking

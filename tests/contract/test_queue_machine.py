@@ -251,14 +251,14 @@ class QueueMachine(RuleBasedStateMachine):
             job.holder = NOBODY
         assert self.ask(self.trial.source.retry(worker, assignment, PROBLEM)) is expected
 
-    @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), lacks_model=st.booleans())
+    def hand_back(self, data: st.DataObject, lacks_model: bool) -> None:
         worker, chosen = self.pick(data, self.held)
-        self.ask(self.trial.source.hand_back(worker, chosen))
+        self.ask(self.trial.source.hand_back(worker, chosen, lacks_model=lacks_model))
         mine = [one for one in chosen if self.holds(worker, one)]
         for one in mine:
             job = self.model_of(one)
-            job.holder = NOBODY
+            job.holder, job.lacks_model = NOBODY, lacks_model
             if isinstance(one, Assignment):
                 assert job.happens(JobEvent.HAND_BACK)
                 job.attempts -= 1
@@ -270,20 +270,26 @@ class QueueMachine(RuleBasedStateMachine):
         for job in held:
             job.holder = NOBODY
 
-    @rule(worker=WORKERS, count=st.integers(1, 4), starts=MOSTLY)
-    def reclaim(self, worker: str, count: int, starts: bool) -> None:
+    @rule(
+        worker=WORKERS,
+        count=st.integers(1, 4),
+        starts=MOSTLY,
+        models=st.sampled_from([(), ("other", "tried")]),
+    )
+    def reclaim(self, worker: str, count: int, starts: bool, models: tuple[str, ...]) -> None:
         loose = {
             job.id
             for job in self.jobs.values()
-            if job.is_delivered and (job.holder == NOBODY or job.is_lease_over)
+            if job.is_delivered
+            and ((job.holder == NOBODY or job.is_lease_over) if not job.lacks_model else models)
         }
-        found = self.ask(self.trial.source.reclaim(worker, count=count))
+        found = self.ask(self.trial.source.reclaim(worker, count=count, models=models))
         assert len(found) == min(count, len(loose))
         for delivery in found:
             assert delivery.job_id in loose
             job = self.model_of(delivery)
             assert (delivery.entry, delivery.attempts) == (job.entry, job.attempts)
-            job.holder, job.is_lease_over = worker, False
+            job.holder, job.is_lease_over, job.lacks_model = worker, False, False
             self.held.append((worker, delivery))
         if starts:
             self.start(worker, found)

@@ -9,10 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from fault_proxy import fault_proxy
 from heliograph.adapters.queue import redis_server
+from heliograph.adapters.queue.redis_desk import RedisDesk
 from heliograph.adapters.queue.redis_server import RedisServer
 from heliograph.core import errors
 from heliograph.core.jobs import JobProblem, JobResult, JobState, Outcome, Priority, Verdict
+from heliograph.core.queue import QueueRules
 from heliograph.core.workers import WorkerInfo, WorkerState
 from queue_servers import QueueServer, queue_server
 from queue_trials import (
@@ -320,3 +323,18 @@ async def test_what_the_server_says_is_not_told_to_clients(trial: RedisTrial) ->
     assert caught.value.message == "The queue's server refuses."
     assert "WRONGTYPE" in caught.value.reason or "wrong kind" in caught.value.reason
     trial.client.delete(trial.keys.of("job", "wrong"))
+
+
+async def test_a_large_result_over_a_slow_link_takes_its_time(
+    trial: RedisTrial, server: QueueServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = JobResult(data=bytes(3_000_000), media_type="image/png")
+    assignment = await one_begun(trial)
+    await trial.source.finish("worker", [Outcome(assignment=assignment, answer=result)])
+    monkeypatch.setattr(redis_server, "ANSWER_SECONDS", 0.5)
+    with fault_proxy(f"{server.folder}/socket") as proxy:
+        proxy.slow(bytes_per_second=2_000_000)
+        far = RedisServer(proxy.url, "tried")
+        desk = RedisDesk(far, QueueRules())
+        assert await desk.result(assignment.delivery.job_id) == result
+        await far.close()

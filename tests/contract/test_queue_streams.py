@@ -88,7 +88,7 @@ async def test_lag_and_pending_are_exact_whatever_happens(trial: RedisTrial) -> 
 
 async def test_the_name_of_a_dead_worker_goes_once_it_holds_nothing(server: QueueServer) -> None:
     trial = RedisTrial(QueueRules(idle_worker_seconds=0.05), server)
-    await enqueued(trial, 3)
+    await enqueued(trial, 5)
     (held,) = await begun(trial, "holds", count=1)
     await begun(trial, "released", count=1)
     for one in await begun(trial, "idle", count=1):
@@ -99,6 +99,15 @@ async def test_the_name_of_a_dead_worker_goes_once_it_holds_nothing(server: Queu
     await trial.desk.expire()
     assert consumers(trial) == {"holds", queue_keys.NOBODY}
     assert await finish(trial, held, "holds")
+    await asyncio.sleep(0.1)
+    await trial.desk.expire()
+    assert consumers(trial) == {queue_keys.NOBODY}
+    await trial.source.hand_back("picky", await begun(trial, "picky"), lacks_model=True)
+    await asyncio.sleep(0.1)
+    await trial.desk.expire()
+    assert consumers(trial) == {queue_keys.NOBODY, f"{queue_keys.WAITING_FOR}tried"}
+    taken = await trial.source.start("b", await trial.source.reclaim("b", count=9, models=["tried"]))
+    await trial.source.finish("b", [Outcome(assignment=one, answer=RESULT) for one in taken])
     await asyncio.sleep(0.1)
     await trial.desk.expire()
     assert consumers(trial) == {queue_keys.NOBODY}

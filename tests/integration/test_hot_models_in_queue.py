@@ -85,3 +85,19 @@ def test_jobs_of_a_package_that_leaves_end_with_the_reason_and_hold_up_no_other(
     assert problems == {("model-unknown", "The model slow-colours is not served any more.")}
     wait_for("the gateway to see it", lambda: not is_listed(gateway, "slow-colours"), patience=SOON_SECONDS)
     assert ask(gateway, "slow-colours").status_code == 404
+
+
+def test_a_worker_that_began_without_a_model_takes_jobs_once_one_comes(
+    processes: QueueMode, store: Path, all_models: Path
+) -> None:
+    for weights in store.glob("*/*.onnx"):
+        weights.unlink()
+    worker, gateway = processes.worker(until="no model can be served"), processes.gateway()
+    refused = httpx2.post(f"{gateway.url}/v1/jobs?model=colours", content=RED, timeout=30)
+    assert (refused.status_code, refused.json()["code"]) == (503, "model-unavailable")
+    shutil.copy(all_models / "colours" / "tiny.onnx", store / "colours")
+    wait_for("its first answer", lambda: ask(gateway, "colours").status_code == 200, patience=SOON_SECONDS)
+    receipt = submit(gateway, [("a.png", RED)] * 3, model="colours")
+    jobs = wait_until_finished(gateway, receipt["group"], patience=SOON_SECONDS)
+    assert {job["state"] for job in jobs} == {"done"}
+    assert "job handed back" not in worker.log()

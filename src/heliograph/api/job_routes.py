@@ -38,6 +38,8 @@ JOB_ROUTES = (
         errors=(
             *UPLOAD_ERRORS,
             *QUEUE_ERRORS,
+            errors.ModelUnavailable,
+            errors.ModelInvalid,
             errors.IdempotencyConflict,
             errors.QueueFull,
             errors.NeedsQueueMode,

@@ -34,6 +34,7 @@ async def submit_jobs(request: Request, services: Services) -> Response:
         name = upload.parameters.get("model")
         model = services.predictor.choose(name, Task.CLASSIFICATION if name is None else None)
         parameters.check_known(upload, parameters.SUBMIT[model.spec.task])
+        model.check_available()
         _hold_copies(upload, services.job_upload_limits, permit)
         submission = Submission(
             model=model.reference,

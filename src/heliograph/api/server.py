@@ -95,7 +95,7 @@ class HttpServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self._sweep.setblocking(False)
         last: list[socket.socket] = []
-        with contextlib.suppress(BlockingIOError, InterruptedError):
+        with contextlib.suppress(OSError):  # there is none, or no file for one more
             while True:
                 last.append(self._sweep.accept()[0])
         self._sweep.close()

@@ -37,6 +37,7 @@ def build_worker(settings: Settings, parts: Predicting, queue: Queue, name: str)
             finish_seconds=settings.finish_seconds,
         ),
         clock=clock,
+        models=parts.models.names_ready,
         on_change=on_change,
     )
     heart = Heart(

@@ -5,7 +5,7 @@ One contract suite (``tests/contract/test_queues.py``) holds for every implement
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,8 @@ class QueueRules:
     """How long it is known that there was a job or an idempotency key."""
     max_memories: int = 200_000
     """How many jobs whose result is gone are known at most; of more, the oldest are forgotten early."""
+    max_keys: int = 100_000
+    """How many idempotency keys a queue in memory knows at most; on a server its memory is the bound."""
     idle_worker_seconds: float = 60.0
     """After how long the name of a worker that holds nothing and reads nothing is removed."""
 
@@ -165,9 +167,10 @@ class JobSource(Protocol):
         results take too much room, see `QueueRules.results_overrun`.
         """
 
-    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+    async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose worker let its lease run out; this worker's now.
 
+        Last come those that were handed back for want of one of ``models``, which this worker has.
         Like ``read``, none of bulk while results take too much room.
         A call looks at a bounded part of what workers hold and the next one goes on there: call it on a timer.
         A job that this worker let run out itself is among them; if it still computes, `start` fences that off.
@@ -192,8 +195,14 @@ class JobSource(Protocol):
         False if the assignment was lost.
         """
 
-    async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
-        """Gives up what this worker holds; others get it at once and the attempts do not count."""
+    async def hand_back(
+        self, worker: str, held: Sequence[Delivery | Assignment], *, lacks_model: bool = False
+    ) -> None:
+        """Gives up what this worker holds; others get it at once and the attempts do not count.
+
+        If it ``lacks_model``, only those get it that name the job's model to `reclaim`: however many wait for a model
+        that nobody has, no other job waits behind them.
+        """
 
     async def beat(self, info: WorkerInfo) -> None:
         """Says that a worker is there, and how it is. Tells of it when it is new, and when its state is another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,12 +48,13 @@ class ServedModel:
             problem = self.problem or errors.ModelUnavailable()
             raise type(problem)(problem.message)
 
-    def answers_to(self, reference: str) -> bool:
-        """Whether a request may mean it: also by its own name if it is served as a variant, or the reverse."""
+    @property
+    def names(self) -> Set[str]:
+        """By which a request may mean it: also its own name if it is served as a variant, or the reverse."""
         names = {self.reference, self.spec.name}
         if self.plan is not None:
             names.add(f"{self.spec.name}-{self.plan.precision}")
-        return reference in names
+        return names
 
 
 class ModelTable:
@@ -102,6 +103,10 @@ class ModelTable:
         """The models that could not be loaded here; other files may help."""
         return [model.reference for model in self if model.state is ModelState.UNAVAILABLE]
 
+    def names_ready(self) -> Set[str]:
+        """By which a request may mean a model that is ready."""
+        return {name for model in self if model.state is ModelState.READY for name in model.names}
+
     @property
     def settled(self) -> bool:
         """Whether no model is loading any more."""
@@ -126,7 +131,7 @@ class ModelTable:
             reference = default
         model = self._models.get(reference)
         if model is None:
-            model = next((model for model in self if model.answers_to(reference)), None)
+            model = next((model for model in self if reference in model.names), None)
         if model is None and reference in self._gone:
             raise errors.ModelGone(f"The model {reference} is not served any more.")
         if model is None:

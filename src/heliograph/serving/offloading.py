@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -225,14 +225,18 @@ class OffloadingSource:
 
         Raises:
             BlobStoreUnavailable: the store cannot be read; the jobs are handed back and the attempts do not count.
+                Where the queue does not hear of that, nothing is begun and their leases bring them back.
         """
         begun = await self._source.start(worker, deliveries)
         try:
             found = await self._shelf.fetch([(payload_of(a.delivery.job_id), a.payload) for a in begun])
             await self._raise_if_unusable(found)
-        except (asyncio.CancelledError, errors.BlobStoreUnavailable):
-            with suppress(errors.CapacityError):  # then they come back when their leases are over
-                await self._source.hand_back(worker, begun)
+        except asyncio.CancelledError:
+            await self._hand_back_begun(worker, begun)
+            raise
+        except errors.BlobStoreUnavailable:
+            if not await self._hand_back_begun(worker, begun):
+                return ()  # to begin with them once more would be another attempt
             raise
         whole: list[Assignment] = []
         for assignment, payload in zip(begun, found, strict=True):
@@ -240,11 +244,24 @@ class OffloadingSource:
                 case bytes():
                     whole.append(replace(assignment, payload=payload))
                 case None:
-                    await self._source.retry(worker, assignment, PAYLOAD_LOST)
+                    await self._retry_begun(worker, assignment, PAYLOAD_LOST)
                 case error:
                     problem = JobProblem(code=error.code, message=error.message)
-                    await self._source.retry(worker, assignment, problem)
+                    await self._retry_begun(worker, assignment, problem)
         return whole
+
+    async def _hand_back_begun(self, worker: str, begun: Sequence[Assignment]) -> bool:
+        """Whether the queue heard of it. If not, they come back when their leases are over."""
+        try:
+            await self._source.hand_back(worker, begun)
+        except errors.CapacityError:
+            return False
+        return True
+
+    async def _retry_begun(self, worker: str, assignment: Assignment, problem: JobProblem) -> None:
+        """Without the queue the lease ends the attempt; the others of the same call are begun all the same."""
+        with suppress(errors.CapacityError):
+            await self._source.retry(worker, assignment, problem)
 
     async def _raise_if_unusable(self, found: Sequence[bytes | errors.HeliographError | None]) -> None:
         """Raises why the store cannot be read, unless this is about single files: those stop no other job."""
@@ -296,9 +313,9 @@ class OffloadingSource:
         """Up to ``count`` new jobs, of the preferred priority first."""
         return await self._source.read(worker, count=count, prefer=prefer, wait_seconds=wait_seconds)
 
-    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+    async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose lease is over."""
-        return await self._source.reclaim(worker, count=count)
+        return await self._source.reclaim(worker, count=count, models=models)
 
     async def renew(self, worker: str, held: Sequence[Delivery | Assignment]) -> Sequence[Verdict]:
         """Renews the lease of each; what the queue says to each."""
@@ -308,9 +325,11 @@ class OffloadingSource:
         """Lets another attempt follow, if one is left; False if the assignment was lost."""
         return await self._source.retry(worker, assignment, problem)
 
-    async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
+    async def hand_back(
+        self, worker: str, held: Sequence[Delivery | Assignment], *, lacks_model: bool = False
+    ) -> None:
         """Gives up what this worker holds; the attempts do not count."""
-        await self._source.hand_back(worker, held)
+        await self._source.hand_back(worker, held, lacks_model=lacks_model)
 
     async def beat(self, info: WorkerInfo) -> None:
         """Says that a worker is there, and how it is."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -33,8 +33,8 @@ Perform: TypeAlias = Callable[[Assignment], Awaitable[JobResult]]
 AT_FAULT = (errors.PictureError, errors.RequestError, errors.ModelTaskMismatch, errors.ModelGone)
 """The input is at fault: the same bytes will never succeed. So it is if somebody took the model out of the store."""
 NOT_HERE = (errors.CapacityError, errors.ModelError)
-"""Nothing was tried: there is no room, or the model is not here. The job goes back, and the attempt does not count;
-any other error counts it."""
+"""Nothing was tried: there is no room, or the model is not here. The job goes back, for want of its model to those alone
+that have it, and the attempt does not count; any other error counts it."""
 WAIT_SECONDS = 5.0
 RECLAIMS_AT_ONCE = 16
 BULK_FIRST_EVERY = 8
@@ -69,6 +69,7 @@ class Consumer:
         perform: does a job.
         rules: numbers.
         clock: monotonic.
+        models: the names of the models that it can work with now.
         on_change: called when it holds more or fewer jobs.
     """
 
@@ -80,6 +81,7 @@ class Consumer:
         *,
         rules: ConsumerRules,
         clock: Clock,
+        models: Callable[[], Collection[str]],
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
@@ -87,6 +89,7 @@ class Consumer:
         self._perform = perform
         self._rules = rules
         self._clock = clock
+        self._models = models
         self._holding = Holding(clock, on_change)
         self._capacity = Capacity(seconds=rules.held_seconds, low=rules.min_held, high=rules.max_held)
         self._connection = Connection(name)
@@ -96,7 +99,7 @@ class Consumer:
         self._unbegun: Sequence[Delivery] = ()
         """Read, though the queue has not said yet whether they are this worker's to begin."""
         self._returned: frozenset[str] = frozenset()
-        """The jobs of the latest reclaim: if their model is not here, it is not for others to come first."""
+        """The jobs of the latest reclaim: handed back, they come with the next one again."""
         self._alone_next = True
         self._stopping = False
         self._reading: asyncio.Future[Sequence[Delivery]] | None = None
@@ -157,7 +160,7 @@ class Consumer:
 
     async def _reclaim(self, count: int) -> Sequence[Delivery]:
         """Jobs that nobody has any more and nobody has begun; those that were begun before are put aside."""
-        found = await self._source.reclaim(self._name, count=count)
+        found = await self._source.reclaim(self._name, count=count, models=self._models())
         self._connection.answered()
         if len(found) < count:
             self._next_reclaim = self._clock() + self._rules.reclaim_seconds * CHANCE.uniform(0.5, 1.5)
@@ -228,15 +231,7 @@ class Consumer:
         """The attempt came to nothing; it is counted unless nothing was tried. Without the queue, the lease ends it."""
         try:
             if isinstance(error, NOT_HERE):
-                # Others first: it would only come back, at once and again and again.
-                self._next_reclaim = self._clock() + self._rules.reclaim_seconds
-                if (
-                    isinstance(error, errors.CapacityError)
-                    or assignment.delivery.job_id not in self._returned
-                ):
-                    self._rest_until = self._next_reclaim
-                log.warning("job handed back", extra={**_facts(assignment), "reason": error.message})
-                await self._source.hand_back(self._name, [assignment])
+                await self._hand_back(assignment, error)
             else:
                 await self._source.retry(self._name, assignment, self._problem(assignment, error))
         except errors.CapacityError as failure:
@@ -245,6 +240,17 @@ class Consumer:
             log.exception("This is a bug.", extra=_facts(assignment))
         finally:
             self._holding.drop(assignment)
+
+    async def _hand_back(self, assignment: Assignment, error: errors.HeliographError) -> None:
+        log.warning("job handed back", extra={**_facts(assignment), "reason": error.message})
+        lacks_model = isinstance(error, errors.ModelError)
+        later = self._clock() + self._rules.reclaim_seconds
+        # Others first: it would only come back, at once and again and again.
+        if not lacks_model:
+            self._rest_until = self._next_reclaim = later
+        elif assignment.delivery.job_id in self._returned:
+            self._next_reclaim = later
+        await self._source.hand_back(self._name, [assignment], lacks_model=lacks_model)
 
     def _problem(self, assignment: Assignment, error: Exception) -> JobProblem:
         facts = _facts(assignment)

@@ -17,6 +17,9 @@ from heliograph.worker.operations import Page, Pages
 
 log = logging.getLogger("heliograph.worker")
 
+LOOK_SECONDS = 0.5
+"""Between two looks for a first model, where there is none."""
+
 
 class Worker:
     """One worker of a queue."""
@@ -40,7 +43,7 @@ class Worker:
         log.info("worker left", extra={"worker": self.name, "finished": self._consumer.finished})
 
     async def _can_begin(self, stop: asyncio.Event) -> bool:
-        """Waits until the models are loaded; False if it is stopped before, or has none to work with."""
+        """Waits until the models are loaded and one of them is ready; False if it is stopped before."""
         settled = asyncio.ensure_future(self._models.wait_until_settled())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({settled, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,8 +51,9 @@ class Worker:
         self._heart.is_starting = False
         self._heart.note_change()
         if not stop.is_set() and not self._models.ready:
-            log.error("no model can be served: taking no jobs", extra={"worker": self.name})
-            await stopping
+            log.error("no model can be served: taking no jobs until one comes", extra={"worker": self.name})
+        while not stop.is_set() and not self._models.ready:
+            await asyncio.wait({stopping}, timeout=LOOK_SECONDS)
         stopping.cancel()
         return not stop.is_set()
 

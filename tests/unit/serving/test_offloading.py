@@ -185,6 +185,47 @@ async def test_a_file_that_cannot_be_read_stops_no_other_job(trial: OffloadedTri
     file.rmdir()
 
 
+async def test_a_queue_that_is_away_just_then_costs_no_other_job_an_attempt(
+    trial: OffloadedTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, lost, last = await enqueued(trial, 3)
+    trial.file_of(payload_of(lost)).unlink()
+
+    async def fail(*_: object) -> bool:
+        raise errors.QueueUnavailable
+
+    deliveries = await trial.source.read("a", count=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(trial.trial.source, "retry", fail)
+        started = await trial.source.start("a", deliveries)
+    assert [(one.delivery.job_id, one.attempt) for one in started] == [(first, 1), (last, 1)]
+    for _ in range(2):
+        await trial.later(LEASE + 1)
+        await trial.source.renew("a", started)
+        (again,) = await trial.source.reclaim("b", count=9)
+        assert again.job_id == lost
+        assert not await trial.source.start("b", [again])
+    await trial.source.reclaim("b", count=9)
+    assert await state(trial, lost) is JobState.DEAD
+
+
+async def test_a_store_and_a_queue_that_are_away_together_begin_nothing(
+    trial: OffloadedTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueued(trial, 2)
+
+    async def fail(*_: object, **__: object) -> None:
+        raise errors.QueueUnavailable
+
+    deliveries = await trial.source.read("a", count=2)
+    with trial.away(), monkeypatch.context() as patched:
+        patched.setattr(trial.trial.source, "hand_back", fail)
+        assert not await trial.source.start("a", deliveries)
+    await trial.later(LEASE + 1)
+    again = await trial.source.start("b", await trial.source.reclaim("b", count=9))
+    assert [one.attempt for one in again] == [2, 2]
+
+
 async def test_a_worker_that_is_stopped_while_it_fetches_gives_its_jobs_back(
     trial: OffloadedTrial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

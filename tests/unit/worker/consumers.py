@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -59,8 +59,11 @@ class Bench:
         name: str = "w1",
         rules: ConsumerRules = RULES,
         source: JobSource | None = None,
+        models: Collection[str] = (),
     ) -> Consumer:
-        return Consumer(name, source or self.source, perform, rules=rules, clock=self.clock)
+        return Consumer(
+            name, source or self.source, perform, rules=rules, clock=self.clock, models=lambda: models
+        )
 
     async def job(self, job_id: str) -> Job:
         found = await self.desk.job(job_id)
@@ -163,9 +166,9 @@ class Away(MemorySource):
         self._check()
         return await super().renew(worker, held)
 
-    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+    async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         self._check()
-        return await super().reclaim(worker, count=count)
+        return await super().reclaim(worker, count=count, models=models)
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> Sequence[bool]:
         self._check()

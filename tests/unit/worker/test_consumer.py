@@ -75,7 +75,10 @@ async def test_a_worker_without_the_model_costs_no_job_its_life() -> None:
             await asyncio.sleep(0.1)
             return RESULT
 
-    workers = [Running(bench.consumer(Good(), "good")), Running(bench.consumer(Engine(), "bad"))]
+    workers = [
+        Running(bench.consumer(Good(), "good", models={"m"})),
+        Running(bench.consumer(Engine(), "bad")),
+    ]
     assert set(await bench.until_final(ids, seconds=200)) == {JobState.DONE}
     for running in workers:
         await running.stop()
@@ -86,12 +89,67 @@ async def test_jobs_that_nobody_can_do_hold_up_no_other() -> None:
     bench, engine = Bench(), Engine(seconds=0.01)
     unknown = await bench.add(*(f"unknown{n}" for n in range(40)))
     running = Running(bench.consumer(engine))
-    await asyncio.sleep(100)  # by now each has been read, and is handed back again and again
+    await asyncio.sleep(100)  # by now each has been read and handed back
     begun = bench.clock()
     for number in range(20):
         await bench.until_final(await bench.add(f"p{number}"))
     assert bench.clock() - begun < 5
     assert {(await bench.job(job_id)).attempts for job_id in unknown} == {0}
+    await running.stop()
+
+
+@fake_time
+async def test_a_flood_of_jobs_that_nobody_can_do_delays_no_other() -> None:
+    bench, engine = Bench(), Engine(seconds=0.01)
+    running = Running(bench.consumer(engine))
+    await bench.add(*(f"unknown{n}" for n in range(200)))
+    await bench.until_final(await bench.add("p", priority=Priority.INTERACTIVE), seconds=0.5)
+    await bench.until_final(await bench.add("q"), seconds=1)
+    await running.stop()
+
+
+@fake_time
+async def test_what_was_given_back_or_lost_does_not_wait_behind_jobs_that_nobody_can_do() -> None:
+    bench, engine = Bench(), Engine(seconds=0.01)
+    unknown = await bench.add(*(f"unknown{n}" for n in range(40)))
+    running = Running(bench.consumer(engine))
+    await asyncio.sleep(20)
+    begun_once = engine.begun
+    ids = await bench.add("given", "lost")
+    given, _ = await bench.source.read("gone", count=2)
+    await bench.source.hand_back("gone", [given])
+    await bench.until_final(ids[:1], seconds=4)
+    await bench.until_final(ids[1:], seconds=15)
+    await asyncio.sleep(100)
+    assert engine.begun - begun_once == 2, "nobody tries what waits for a model again and again"
+    assert {(await bench.job(job_id)).state for job_id in unknown} == {JobState.QUEUED}
+    await running.stop()
+
+
+@fake_time
+async def test_what_waits_for_a_model_is_done_once_it_is_there() -> None:
+    bench, models = Bench(), set[str]()
+    ids = await bench.add(*(f"p{n}" for n in range(40)))
+
+    async def perform(assignment: Assignment) -> JobResult:
+        if assignment.model not in models:
+            raise errors.ModelUnknown("No such model is served here.")
+        return RESULT
+
+    running = Running(bench.consumer(perform, models=models))
+    await asyncio.sleep(20)
+    models.add("m")
+    assert set(await bench.until_final(ids, seconds=5)) == {JobState.DONE}
+    await running.stop()
+
+
+@fake_time
+async def test_a_model_that_is_named_and_fails_to_be_there_is_tried_now_and_then() -> None:
+    bench, engine = Bench(), Engine()
+    await bench.add("unknown")
+    running = Running(bench.consumer(engine, models={"m"}))
+    await asyncio.sleep(20)
+    assert 3 <= engine.begun <= 12
     await running.stop()
 
 

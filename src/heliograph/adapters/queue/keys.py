@@ -9,6 +9,8 @@ from heliograph.core.jobs import Priority
 CONSUMER_GROUP = "workers"
 NOBODY = "(nobody)"
 """The consumer that holds what was given back, until a worker reclaims it. No host or pod has such a name."""
+WAITING_FOR = "(waiting for) "
+"""Before the name of a model: the consumer that holds what was handed back for want of it."""
 
 KINDS = {
     "stream": "stream of one priority; entries hold a job's id, so that autoscalers can read lag and pending",
@@ -70,4 +72,5 @@ def lua_names() -> str:
     """Lua functions ``job_key(id)`` and so on, for scripts whose KEYS[1] is the prefix."""
     lines = [f"local function {kind}_key(name) return KEYS[1] .. '{kind}:' .. name end" for kind in KINDS]
     lines += [f"local {kind}_key = KEYS[1] .. '{kind}'" for kind in SINGLE]
-    return "\n".join([*lines, f"local GROUP, NOBODY = '{CONSUMER_GROUP}', '{NOBODY}'"])
+    consumers = f"'{CONSUMER_GROUP}', '{NOBODY}', '{WAITING_FOR}'"
+    return "\n".join([*lines, f"local GROUP, NOBODY, WAITING_FOR = {consumers}"])

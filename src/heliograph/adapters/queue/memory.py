@@ -112,6 +112,8 @@ class Lease:
     job: JobRecord
     worker: str
     since: float
+    lacks_model: bool = False
+    """Whether it was handed back for want of its model."""
 
 
 class MemoryQueue:

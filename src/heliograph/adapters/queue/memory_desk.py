@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from heliograph.adapters.queue import places
 from heliograph.adapters.queue.memory import GroupRecord, JobRecord, MemoryQueue
@@ -26,6 +27,8 @@ from heliograph.core.jobs import (
     QueueCounts,
 )
 from heliograph.core.workers import WorkerInfo
+
+Name = TypeVar("Name")
 
 REPLIES_AT_ONCE = 100
 
@@ -75,6 +78,7 @@ class MemoryDesk:
             )
         if group.idempotency_key:
             until = now + queue.rules.memory_seconds
+            self._keys.pop((group.owner, group.idempotency_key), None)  # over, and no longer first in line
             self._keys[group.owner, group.idempotency_key] = (group.id, group.fingerprint, until)
         queue.tell_notes()
         return record.as_group()
@@ -233,20 +237,26 @@ class MemoryDesk:
         queue, now = self._queue, self._queue.clock()
         queue.workers.expire()
         queue.announce()
-        over = [job_id for job_id, until in islice(queue.timetable.items(), limit) if until <= now]
-        for job_id in over:
+        results = _over(queue.timetable.items(), limit, now)
+        for job_id in results:
             queue.forget_result(queue.jobs[job_id])
         too_many = len(queue.memories) - queue.rules.max_memories
-        old = [
-            job_id
-            for place, (job_id, until) in enumerate(islice(queue.memories.items(), limit))
-            if until <= now or place < too_many
-        ]
-        for job_id in old:
+        memories = _over(queue.memories.items(), limit, now, too_many=too_many)
+        for job_id in memories:
             queue.forget(job_id)
-        for key in [key for key, (*_, until) in islice(self._keys.items(), limit) if until <= now]:
+        ends = ((key, until) for key, (*_, until) in self._keys.items())
+        keys = _over(ends, limit, now, too_many=len(self._keys) - queue.rules.max_keys)
+        for key in keys:
             del self._keys[key]
-        return len(over) + len(old)
+        return len(results) + len(memories) + len(keys)
 
     async def close(self) -> None:
         """Does nothing."""
+
+
+def _over(
+    table: Iterable[tuple[Name, float]], limit: int, now: float, *, too_many: int = 0
+) -> Sequence[Name]:
+    """Of the first rows of a table in the order of their times: those whose time is over, and those too many."""
+    rows = enumerate(islice(table, limit))
+    return [name for place, (name, until) in rows if until <= now or place < too_many]

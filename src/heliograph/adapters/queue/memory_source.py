@@ -53,15 +53,17 @@ class MemorySource:
                     found.append(Delivery(job_id=job.id, entry=job.entry, priority=priority))
         return found
 
-    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+    async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose lease is over."""
         over = self._queue.clock() - self._queue.rules.lease_seconds
         found: list[Delivery] = []
         for priority, leases in self._queue.leases.items():
             if self._queue.has_to_wait(priority):
                 continue
-            loose = [lease for lease in leases.values() if lease.worker == NOBODY]
+            given = [lease for lease in leases.values() if lease.worker == NOBODY]
+            loose = [lease for lease in given if not lease.lacks_model]
             loose += [lease for lease in leases.values() if lease.worker != NOBODY and lease.since <= over]
+            loose += [lease for lease in given if lease.lacks_model and lease.job.model in models]
             for lease in loose[: count - len(found)]:
                 self._claim(lease, worker)
                 job = lease.job
@@ -70,8 +72,8 @@ class MemorySource:
                 )
         return found
 
-    def _claim(self, lease: Lease, worker: str) -> None:
-        lease.worker, lease.since = worker, self._queue.clock()
+    def _claim(self, lease: Lease, worker: str, *, lacks_model: bool = False) -> None:
+        lease.worker, lease.since, lease.lacks_model = worker, self._queue.clock(), lacks_model
 
     def _lease(self, delivery: Delivery) -> Lease | None:
         return self._queue.leases[delivery.priority].get(delivery.entry)
@@ -176,22 +178,24 @@ class MemorySource:
         self._queue.tell_notes()
         return True
 
-    async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
+    async def hand_back(
+        self, worker: str, held: Sequence[Delivery | Assignment], *, lacks_model: bool = False
+    ) -> None:
         """Gives up what this worker holds; the attempts do not count."""
         for one in held:
             if isinstance(one, Delivery):
                 if self._delivered(worker, one):
-                    self._give(one)
+                    self._give(one, lacks_model=lacks_model)
             elif job := self._begun(one):
                 self._queue.move(job, JobEvent.HAND_BACK)
                 job.attempts -= 1
                 self._queue.note(EventKind.RETURNED, job, worker)
-                self._give(one.delivery)
+                self._give(one.delivery, lacks_model=lacks_model)
         self._queue.tell_notes()
 
-    def _give(self, delivery: Delivery) -> None:
+    def _give(self, delivery: Delivery, *, lacks_model: bool = False) -> None:
         if lease := self._lease(delivery):
-            self._claim(lease, NOBODY)
+            self._claim(lease, NOBODY, lacks_model=lacks_model)
 
     async def beat(self, info: WorkerInfo) -> None:
         """Says that a worker is there, and how it is."""

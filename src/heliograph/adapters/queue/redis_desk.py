@@ -89,13 +89,13 @@ class RedisDesk:
 
     async def result(self, job_id: str) -> JobResult | None:
         """What a job that is done answered."""
-        data, (media, facts, size) = await self._server.together(
-            [
-                ("GET", self._keys.of("result", job_id)),
-                ("HMGET", self._keys.of("job", job_id), "media", "facts", "result_size"),
-            ]
-        )
-        if data is None or size is None:
+        # Its size first: a large one may take its time.
+        look = ("HMGET", self._keys.of("job", job_id), "media", "facts", "result_size")
+        media, facts, size = await self._server.call(*look)
+        if size is None:
+            return None
+        data = await self._server.call("GET", self._keys.of("result", job_id), answer_bytes=int(size))
+        if data is None:
             return None
         elsewhere = int(size) - len(data)
         return JobResult(data=data, media_type=text(media), facts=text(facts), kept_elsewhere=elsewhere)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from heliograph.adapters.queue.keys import CONSUMER_GROUP
 from heliograph.adapters.queue.parts import PART_BYTES, parts
@@ -98,11 +98,13 @@ class RedisSource:
             for entry, fields in entries
         ]
 
-    async def reclaim(self, worker: str, *, count: int) -> Sequence[Delivery]:
+    async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose lease is over."""
         lease = milliseconds(self._rules.lease_seconds)
         stops = [part for priority in Priority for part in (priority.value, self._stops[priority])]
-        stopped, found = await self._server.run("reclaim", worker, count, lease, *self._bulk_bounds, *stops)
+        stopped, found = await self._server.run(
+            "reclaim", worker, count, lease, *self._bulk_bounds, len(models), *models, *stops
+        )
         self._stops = dict(zip(Priority, map(text, stopped), strict=True))
         fields = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
         return [_delivery(*one) for one in fields]
@@ -173,10 +175,13 @@ class RedisSource:
         """Lets another attempt follow, if one is left; False if the assignment was lost."""
         return await self._give_up(worker, JobEvent.RETRY, [assignment], problem) == 1
 
-    async def hand_back(self, worker: str, held: Sequence[Delivery | Assignment]) -> None:
+    async def hand_back(
+        self, worker: str, held: Sequence[Delivery | Assignment], *, lacks_model: bool = False
+    ) -> None:
         """Gives up what this worker holds; the attempts do not count."""
         if held:
-            await self._give_up(worker, JobEvent.HAND_BACK, held, JobProblem(code="", message=""))
+            problem = JobProblem(code="", message="")
+            await self._give_up(worker, JobEvent.HAND_BACK, held, problem, lacks_model=lacks_model)
 
     async def _give_up(
         self,
@@ -186,10 +191,11 @@ class RedisSource:
         problem: JobProblem,
         *,
         max_attempts: int | None = None,
+        lacks_model: bool = False,
     ) -> int:
         attempts = self._rules.max_attempts if max_attempts is None else max_attempts
         keep = milliseconds(self._rules.result_seconds)
-        head = (worker, event.value, attempts, keep, problem.code, problem.message)
+        head = (worker, event.value, attempts, keep, problem.code, problem.message, int(lacks_model))
         return sum(await self._server.run("give_up", *head, *_claims(held)))
 
     async def beat(self, info: WorkerInfo) -> None:
