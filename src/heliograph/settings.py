@@ -168,7 +168,9 @@ class Settings(BaseSettings):
         64, ge=1, description="Requests in work at the same time; above that 503 with Retry-After."
     )
     max_upload_bytes: int = Field(
-        256 * MEGABYTE, ge=1, description="Bytes of all request bodies in memory together."
+        256 * MEGABYTE,
+        ge=1,
+        description="Bytes of all request bodies, and of pictures on their way out, in memory together.",
     )
     max_decoded_pixels: int = Field(
         64 * MEGAPIXEL, ge=1, description="Pixels of all pictures in memory together; pictures wait for room."

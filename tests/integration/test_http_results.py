@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from heliograph.api import connections
@@ -18,6 +20,7 @@ from heliograph.bootstrap.parts import clock
 from heliograph.core.jobs import JobResult
 from heliograph.core.queue import QueueRules
 from heliograph.serving.admission import Admission
+from integration.applications import application
 from integration.job_desks import Desk, desk, on_socket
 from integration.raw_http import ask_once, read_answer, request_bytes
 from integration.tiny_models import colour_picture, write_models
@@ -51,14 +54,14 @@ async def path_of_large(front: Desk) -> str:
 
 
 @asynccontextmanager
-async def slow_reader(port: int, path: str) -> AsyncIterator[asyncio.StreamReader]:
+async def slow_reader(port: int, request: bytes) -> AsyncIterator[asyncio.StreamReader]:
     """A client that asks and takes next to nothing until it is read from; it goes away at the end."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.setblocking(False)
     await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=plain, limit=4096)
-    writer.write(request_bytes(path, method="GET"))
+    writer.write(request)
     try:
         yield reader
     finally:
@@ -79,7 +82,7 @@ async def test_what_slow_readers_hold_is_bounded(front: Desk) -> None:
     admission = front.services.admission
     async with on_socket(front.services) as server:
         ask = request_bytes(path, method="GET")
-        async with slow_reader(server.port, path), slow_reader(server.port, path) as second:
+        async with slow_reader(server.port, ask), slow_reader(server.port, ask) as second:
             await until("two that are sent", lambda: admission.in_flight == 2)
             refused = await ask_once(server.port, ask)
             assert (refused.status, b"overloaded" in refused.body) == (503, True)
@@ -99,10 +102,31 @@ async def test_who_reads_nothing_is_cut_off_and_gives_its_permit_back(
     monkeypatch.setattr(connections, "STALL_SECONDS", 0.2)
     path = await path_of_large(front)
     admission = front.services.admission
-    async with on_socket(front.services) as server, slow_reader(server.port, path):
+    ask = request_bytes(path, method="GET")
+    async with on_socket(front.services) as server, slow_reader(server.port, ask):
         await until("the result that is sent", lambda: admission.in_flight == 1)
         await until("the end of the connection", lambda: admission.in_flight == 0)
         admission.hold_bytes(5 * len(LARGE.data) // 2)  # nothing of it is held any more
+
+
+async def test_cut_outs_on_their_way_count_as_bytes_and_hold_no_permit(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    picture = cv2.imencode(".jpg", noise)[1].tobytes()
+    ask = request_bytes("/remove-background", picture)
+    async with application(folder) as running:
+        admission = Admission(max_in_flight=1, max_body_bytes=len(picture) + 4_000_000, clock=clock)
+        services = replace(running.services, admission=admission)
+        async with on_socket(services) as server:
+            whole = (await ask_once(server.port, ask)).body
+            assert len(whole) > 5_000_000
+            async with slow_reader(server.port, ask) as reader:
+                await until("an answer that is sent", lambda: admission.held_bytes == len(whole))
+                assert admission.in_flight == 0
+                refused = await ask_once(server.port, ask)
+                assert (refused.status, b"Uploads and answers hold" in refused.body) == (503, True)
+                assert (await read_answer(reader)).body == whole
+                await until("its end", lambda: admission.held_bytes == 0)
+            assert (await ask_once(server.port, ask)).status == 200
 
 
 async def test_only_who_gets_a_result_has_it_read(front: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,41 @@ async def test_a_senseless_length_is_a_bad_request(server: Service, size: str) -
     assert answer.status in (400, 413)
 
 
+@pytest.mark.parametrize("request_line", ["GET /\u00e9 HTTP/1.1", "GET / HTTP/9", "gibberish"])
+async def test_bytes_that_are_no_http_are_answered_with_a_problem(server: Service, request_line: str) -> None:
+    answer = await ask_once(server.port, f"{request_line}\r\nHost: localhost\r\n\r\n".encode())
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "request-malformed")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+
+
+async def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(server: Service) -> None:
+    """Java's client asks for ``h2c`` with its first request on a connection, whatever that carries."""
+    before = server.log()
+    for protocol in ("websocket", "h2c"):
+        upgrade = {
+            "Connection": "Upgrade, HTTP2-Settings",
+            "Upgrade": protocol,
+            "HTTP2-Settings": "AAEAAEAAAA",
+        }
+        asked = request_bytes("/classify", PICTURE, headers=upgrade)
+        looked = request_bytes("/v1/models", method="GET", headers=upgrade)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(asked + looked + RED)  # also all at once
+        whole = [(await read_answer(reader)).status for _ in range(3)]
+        for byte in range(0, len(asked), 7):
+            writer.write(asked[byte : byte + 7])
+            await writer.drain()
+        assert [*whole, (await read_answer(reader)).status] == [200] * 4
+        writer.close()
+    last = {"Connection": "Upgrade, close", "Upgrade": "h2c"}
+    answer = await ask_once(server.port, request_bytes("/classify", PICTURE, headers=last))
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    refused = await ask_once(server.port, b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert refused.status == 400
+    assert "upgrade" not in server.log()[len(before) :].lower()
+
+
 async def test_requests_in_a_row_on_one_connection(server: Service) -> None:
     """Also sent all at once, and also after a refusal whose body was never read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -1,4 +1,4 @@
-"""An answer that holds a permit until it is sent: its client may be slow, and it is in memory for so long."""
+"""An answer that is counted until it is sent: its client may be slow, and it is in memory for so long."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class HeldResponse(Response):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            for start in range(0, len(self.body), PIECE_BYTES):
-                piece = bytes(self.body[start : start + PIECE_BYTES])
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            for end in range(PIECE_BYTES, max(1, len(self.body)) + PIECE_BYTES, PIECE_BYTES):
+                piece = bytes(self.body[end - PIECE_BYTES : end])
+                await send({"type": "http.response.body", "body": piece, "more_body": end < len(self.body)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from heliograph.api import parameters
 from heliograph.api.errors import problem_of
+from heliograph.api.held import HeldResponse
 from heliograph.api.intake import admitted
 from heliograph.api.middleware import WORKER_HEADER
 from heliograph.api.services import Services
@@ -79,11 +81,16 @@ async def _cut_out(model: ServedModel, upload: Upload, services: Services) -> Re
         parameters.read_cutout_options(upload),
         deadline=services.predictor.deadline(),
     )
-    return _picture_response(answer)
+    return _picture_response(answer, services)
 
 
-def _picture_response(answer: EncodedPicture) -> Response:
-    return Response(answer.data, media_type=answer.media_type, headers=_timing(answer.timings))
+def _picture_response(answer: EncodedPicture, services: Services) -> Response:
+    """The picture, whose bytes are counted until its client has them; the request's permit is free before."""
+    with ExitStack() as held:
+        held.enter_context(services.admission.keeping(len(answer.data)))
+        return HeldResponse(
+            answer.data, media_type=answer.media_type, headers=_timing(answer.timings), held=held.pop_all()
+        )
 
 
 def _result(answer: LabelledAnswer) -> dict[str, Any]:

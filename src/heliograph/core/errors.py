@@ -101,7 +101,7 @@ class RequestError(HeliographError):
 
 
 class RequestMalformed(RequestError):
-    """The body is not what its content type says."""
+    """The bytes are no HTTP request, or the body is not what its content type says."""
 
     code = "request-malformed"
     title = "The request body cannot be parsed"

@@ -35,14 +35,14 @@ class Permit:
 
 
 class Admission:
-    """Bounds the requests in flight and the bytes of their bodies; refuses at once, never queues."""
+    """Bounds the requests in flight and the bytes of their bodies and answers; refuses at once, never queues."""
 
     def __init__(self, *, max_in_flight: int, max_body_bytes: int, clock: Clock) -> None:
         self._max_in_flight = max_in_flight
-        self._max_body_bytes = max_body_bytes
+        self._max_bytes = max_body_bytes
         self._clock = clock
         self._in_flight = 0
-        self._body_bytes = 0
+        self._held_bytes = 0
         self._last_answer: float | None = None
         self._seconds_between_answers = 0.1
 
@@ -50,6 +50,11 @@ class Admission:
     def in_flight(self) -> int:
         """How many requests hold a permit."""
         return self._in_flight
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes bodies and answers hold."""
+        return self._held_bytes
 
     @contextmanager
     def admit(self) -> Iterator[Permit]:
@@ -71,17 +76,29 @@ class Admission:
             yield permit
         finally:
             self._in_flight -= 1
-            self._body_bytes -= permit.held_bytes
+            self._held_bytes -= permit.held_bytes
             self._note_answer()
+
+    @contextmanager
+    def keeping(self, size: int) -> Iterator[None]:
+        """Counts the ``size`` bytes of an answer while it is sent.
+
+        It is there already, so it is never refused; requests that come are, while too much is on its way out.
+        """
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
 
     def hold_bytes(self, size: int) -> None:
         """Counts ``size`` bytes; see `Permit.hold`."""
-        if self._body_bytes + size > self._max_body_bytes:
+        if self._held_bytes + size > self._max_bytes:
             raise errors.Overloaded(
-                f"Uploads hold {self._body_bytes:,} of {self._max_body_bytes:,} bytes.",
+                f"Uploads and answers hold {self._held_bytes:,} of {self._max_bytes:,} bytes.",
                 retry_after_seconds=self.retry_after_seconds(),
             )
-        self._body_bytes += size
+        self._held_bytes += size
 
     def retry_after_seconds(self) -> float:
         """When half of what is in flight will be done, at the rate of the latest answers."""

@@ -33,8 +33,8 @@ Perform: TypeAlias = Callable[[Assignment], Awaitable[JobResult]]
 AT_FAULT = (errors.PictureError, errors.RequestError, errors.ModelTaskMismatch, errors.ModelGone)
 """The input is at fault: the same bytes will never succeed. So it is if somebody took the model out of the store."""
 NOT_HERE = (errors.CapacityError, errors.ModelError)
-"""Nothing was tried: there is no room, or the model is not here. The job goes back, for want of its model to those alone
-that have it, and the attempt does not count; any other error counts it."""
+"""Nothing was tried: there is no room, or the model is not here. The job goes back, for want of its model to those
+alone that have it, and the attempt does not count; any other error counts it."""
 WAIT_SECONDS = 5.0
 RECLAIMS_AT_ONCE = 16
 BULK_FIRST_EVERY = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import looptime
 import pytest
@@ -28,7 +29,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.left = 0
-        self.aborted = False
+        self.aborted = self.closing = False
 
     def get_write_buffer_size(self) -> int:
         return self.left
@@ -39,17 +40,29 @@ class Transport(asyncio.Transport):
     def write(self, data: object) -> None:
         """What is written is not looked at."""
 
+    def pause_reading(self) -> None:
+        """A test gives what it likes all the same."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
     def close(self) -> None:
-        self.abort()
+        self.closing = True
+        if not self.left:
+            self.abort()
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.closing or self.aborted
 
 
 def connect(
-    max_connections: int | None = None, state: ServerState | None = None, *, answers_at_once: bool = False
+    max_connections: int | None = None,
+    state: ServerState | None = None,
+    *,
+    answers_at_once: bool = False,
+    app: Any = None,
 ) -> tuple[Connection, Transport]:
-    async def app(
+    async def usual_app(
         scope: object,
         receive: Callable[[], Coroutine[object, object, object]],
         send: Callable[[dict[str, object]], Coroutine[object, object, None]],
@@ -62,7 +75,11 @@ def connect(
         await receive()  # the client goes away
 
     config = Config(
-        app, http=Connection, log_config=None, limit_concurrency=max_connections, timeout_keep_alive=75
+        app or usual_app,
+        http=Connection,
+        log_config=None,
+        limit_concurrency=max_connections,
+        timeout_keep_alive=75,
     )
     config.load()
     connection = Connection(config, state or ServerState(), {}, asyncio.get_running_loop())
@@ -168,6 +185,66 @@ def test_a_slow_reader_that_takes_something_is_not() -> None:
         assert not transport.aborted
         connection.connection_lost(None)
         await asyncio.sleep(0)
+
+    in_fake_time(scenario)
+
+
+@pytest.mark.parametrize(("end", "before"), [("answer", 0.0), ("idle", 75.0), ("stop", 0.0)])
+def test_what_is_left_when_a_connection_is_to_be_closed_has_its_time_and_not_more(
+    end: str, before: float
+) -> None:
+    async def scenario() -> None:
+        connection, transport = connect(answers_at_once=True)
+        transport.left = 1000
+        connection.data_received(HEAD + (b"Connection: close\r\n" if end == "answer" else b"") + b"\r\n")
+        await asyncio.sleep(0.1)
+        if end == "stop":
+            connection.shutdown()
+        await asyncio.sleep(before + STALL_SECONDS - 1)
+        assert (transport.is_closing(), transport.aborted) == (True, False)
+        await asyncio.sleep(2)
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
+def test_a_slow_reader_of_a_last_answer_has_its_time_from_the_end_of_the_rush() -> None:
+    async def scenario() -> None:
+        connection, transport = connect(answers_at_once=True)
+        transport.left = 100 * STALL_BYTES
+        connection.data_received(HEAD + b"Connection: close\r\n\r\n")
+        connection.pause_writing()
+        await asyncio.sleep(STALL_SECONDS - 1)
+        transport.left = 1000
+        connection.resume_writing()
+        await asyncio.sleep(STALL_SECONDS - 1)
+        assert not transport.aborted
+        await asyncio.sleep(2)
+        assert transport.aborted
+
+    in_fake_time(scenario)
+
+
+def test_all_requests_of_a_connection_hear_of_its_end_and_none_is_begun_after_it() -> None:
+    async def scenario() -> None:
+        seen: list[str] = []
+
+        async def app(
+            scope: dict[str, object],
+            receive: Callable[[], Coroutine[object, object, dict[str, object]]],
+            send: object,
+        ) -> None:
+            while (message := await receive())["type"] != "http.disconnect":
+                seen.append(f"{scope['path']} {message['type']}")
+            seen.append(f"{scope['path']} {message['type']}")
+
+        connection, _ = connect(app=app)
+        for path in (b"/1", b"/2", b"/3"):
+            connection.data_received(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+        await asyncio.sleep(0.1)
+        connection.connection_lost(ConnectionResetError())
+        await asyncio.sleep(0.1)
+        assert seen == ["/1 http.request", "/1 http.disconnect"]
 
     in_fake_time(scenario)
 
