@@ -7,7 +7,10 @@ A setting ``max_in_flight`` is the environment variable ``HELIOGRAPH_MAX_IN_FLIG
 from __future__ import annotations
 
 import os
+import re
 import socket
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +22,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from heliograph.core import errors
 from heliograph.core.fleet import MAX_WORKERS
 from heliograph.core.pictures import MEGABYTE, MEGAPIXEL
+
+PREFIX = "HELIOGRAPH_"
+OTHERS = re.compile(r"API_KEY|CHROMIUM|TEST_.*|(.*_)?SERVICE_(HOST|PORT).*|(.*_)?PORT(_\d+_.*)?")
+"""Behind it: variables of the commands and tests, and what Kubernetes tells of services whose names begin so."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -72,7 +79,7 @@ def default_model_dir() -> Path:
 class Settings(BaseSettings):
     """What an operator may choose. Groups are separated by comments, in the order of the docs."""
 
-    model_config = SettingsConfigDict(env_prefix="HELIOGRAPH_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     # Network
     host: str = Field("127.0.0.1", description="Address to listen on. Only loopback works without API keys.")
@@ -173,7 +180,9 @@ class Settings(BaseSettings):
         description="Bytes of all request bodies, and of pictures on their way out, in memory together.",
     )
     max_decoded_pixels: int = Field(
-        64 * MEGAPIXEL, ge=1, description="Pixels of all pictures in memory together; pictures wait for room."
+        64 * MEGAPIXEL,
+        ge=1,
+        description="Pixels of all pictures in memory; pictures wait for room, larger ones until they are alone.",
     )
     request_timeout_seconds: float = Field(
         30.0,
@@ -315,8 +324,21 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values itself
     except ValidationError as error:
         lines = [
-            f"HELIOGRAPH_{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
             f"{problem['msg']} (it is {errors.excerpt(repr(problem['input']))})"
             for problem in error.errors(include_url=False, include_context=False)
         ]
         raise errors.SettingsInvalid("\n".join(lines)) from None
+
+
+def misspelt(environment: Iterable[str]) -> Mapping[str, str]:
+    """Names of variables that look like settings and are none, each with the one that it may mean, or ""."""
+    known = [name.upper() for name in Settings.model_fields]
+    found = {}
+    for name in environment:
+        rest = name.upper().removeprefix(PREFIX)
+        if name.upper() != rest and rest not in known and not OTHERS.fullmatch(rest):
+            found[name] = "".join(
+                f"{PREFIX}{each}" for each in get_close_matches(rest, known, n=1, cutoff=0.8)
+            )
+    return found

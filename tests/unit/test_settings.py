@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.core import errors
-from heliograph.settings import Auth, EngineChoice, Settings, default_model_dir, read_settings
+from heliograph.settings import Auth, EngineChoice, Settings, default_model_dir, misspelt, read_settings
 
 MEGA = 1_000_000
 
@@ -94,3 +94,32 @@ def test_what_counts_as_loopback(host: str, loopback: bool) -> None:
 def test_the_store_follows_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert read_settings().model_dir == Path("/data/heliograph/models")
+
+
+def test_variables_that_are_no_settings_are_found_with_what_they_may_mean() -> None:
+    assert misspelt(
+        {
+            "HELIOGRAPH_API_KEYS_FIEL": "/keys",
+            "HELIOGRAPH_MAX_REQUEST_BYTE": "5",
+            "heliograph_thread": "1",
+            "HELIOGRAPH_COLOUR": "red",
+        }
+    ) == {
+        "HELIOGRAPH_API_KEYS_FIEL": "HELIOGRAPH_API_KEYS_FILE",
+        "HELIOGRAPH_MAX_REQUEST_BYTE": "HELIOGRAPH_MAX_REQUEST_BYTES",
+        "heliograph_thread": "HELIOGRAPH_THREADS",
+        "HELIOGRAPH_COLOUR": "",
+    }
+    assert not misspelt(f"HELIOGRAPH_{name.upper()}" for name in Settings.model_fields)
+    assert not misspelt(
+        [
+            "HELIOGRAPH_API_KEY",
+            "HELIOGRAPH_TEST_CLUSTER",
+            "HELIOGRAPH_SERVICE_HOST",
+            "HELIOGRAPH_SERVICE_PORT_HTTP",
+            "HELIOGRAPH_PORT_8000_TCP_ADDR",
+            "HELIOGRAPH_VALKEY_PORT",
+            "heliograph_port",
+            "PATH",
+        ]
+    )

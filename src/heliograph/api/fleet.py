@@ -51,7 +51,7 @@ async def stop_worker(request: Request, services: Services) -> Response:
 
 async def fleet_log(request: Request, services: Services) -> Response:
     """``GET /v1/fleet/log``: what was done, newest first."""
-    query = parameters.check_query(request.query_params, (parameters.LIMIT,))
+    query = parameters.read_query(request.query_params, (parameters.LIMIT,))
     limit = parameters.read_number(query, parameters.LIMIT)
     actions = await services.need_fleet().actions(limit=limit)
     return JSONResponse({"actions": [_action(action) for action in actions]})

@@ -74,7 +74,7 @@ def _receipt_response(receipt: Receipt, jobs: Jobs) -> Response:
 
 async def list_jobs(request: Request, services: Services) -> Response:
     """``GET /v1/jobs``: the caller's jobs, newest first."""
-    query = parameters.check_query(request.query_params, parameters.LIST)
+    query = parameters.read_query(request.query_params, parameters.LIST)
     page = await services.need_jobs().page(
         caller_of(request),
         state=parameters.read_state(query),
@@ -140,7 +140,7 @@ async def requeue_job(request: Request, services: Services) -> Response:
 
 async def show_group(request: Request, services: Services) -> Response:
     """``GET /v1/groups/{group}``: the jobs of one request."""
-    query = parameters.check_query(request.query_params, (parameters.OFFSET, parameters.LIMIT))
+    query = parameters.read_query(request.query_params, (parameters.OFFSET, parameters.LIMIT))
     offset = parameters.read_number(query, parameters.OFFSET)
     limit = parameters.read_number(query, parameters.LIMIT)
     group, jobs = await services.need_jobs().group(

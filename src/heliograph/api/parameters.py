@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 
-from heliograph.api.uploads import BACKGROUND_IMAGE, Upload
+from heliograph.api.uploads import BACKGROUND_IMAGE, Upload, once_each
 from heliograph.core import errors
 from heliograph.core.fleet import MAX_WORKERS
 from heliograph.core.jobs import JobState
@@ -143,6 +143,11 @@ def check_known(upload: Upload, known: Collection[Parameter]) -> None:
     if BACKGROUND in known:
         names.append(BACKGROUND_IMAGE)
     _check_names((*upload.parameters, *upload.attachments), names)
+
+
+def read_query(query: QueryParams, known: Collection[Parameter]) -> Mapping[str, str]:
+    """What a query says, or `ParameterInvalid` for a name in it that is there twice or that the route does not know."""
+    return check_query(once_each(query.multi_items()), known)
 
 
 def check_query(given: Mapping[str, str], known: Collection[Parameter]) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
 """What a request carries: pictures and parameters, however they were sent.
 
 Pictures come as multipart fields ``image``, as a raw body, or as base64 in JSON. Parameters come as
-query, form field or JSON member; one that is named twice counts as the body says.
+query, form field or JSON member; one that both name counts as the body says, one that is named twice in one of them
+is refused.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +22,8 @@ from heliograph.api.multipart import parse_multipart
 from heliograph.core import errors
 from heliograph.serving.admission import Permit
 from heliograph.serving.predict import NamedPicture
+
+Value = TypeVar("Value", str, bytes)
 
 PICTURE_FIELDS = ("image", "images", "file")
 BACKGROUND_IMAGE = "background_image"
@@ -88,7 +92,7 @@ async def read_upload(request: Request, limits: UploadLimits, permit: Permit) ->
             "Send a picture as form field `image`, as the body, or as base64 in JSON."
         )
     _check_count(len(upload.pictures), limits)
-    upload.parameters = {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
+    upload.parameters = {**_from_query(request), **_checked(upload.parameters)}
     return upload
 
 
@@ -107,11 +111,13 @@ async def read_parameters(request: Request) -> Mapping[str, str]:
         upload = _parse(body, content_type, SMALL_LIMITS)
     if upload.pictures or upload.attachments:
         raise errors.RequestMalformed("Send the parameters as a form, as a JSON object or in the query.")
-    return {**_checked(dict(request.query_params)), **_checked(upload.parameters)}
+    return {**_from_query(request), **_checked(upload.parameters)}
 
 
 async def read_body(request: Request, limits: UploadLimits, permit: Permit | None = None) -> bytes:
     """A request's body within its limits, counted by ``permit``; errors as `read_upload`."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        raise errors.RequestMalformed("The body is compressed (`Content-Encoding`); send it as it is.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.max_bytes:
         raise _too_large(limits)
@@ -148,11 +154,34 @@ def _parse(body: bytes, content_type: str, limits: UploadLimits) -> Upload:
     return upload
 
 
+def _from_query(request: Request) -> Mapping[str, str]:
+    return _checked(once_each(request.query_params.multi_items()))
+
+
 def _from_urlencoded(body: bytes) -> dict[str, str]:
     try:
-        return dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+        fields = parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise errors.RequestMalformed(f"The form has more than {MAX_PARAMETERS} fields.") from None
+    return once_each(fields)
+
+
+def once_each(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Fields by their names.
+
+    Raises:
+        ParameterInvalid: a name is there twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in fields:
+        _put_once(found, name, value)
+    return found
+
+
+def _put_once(found: dict[str, Value], name: str, value: Value) -> None:
+    if name in found:
+        raise errors.ParameterInvalid(f"{errors.excerpt(name)!r} is there twice.")
+    found[name] = value
 
 
 def _too_large(limits: UploadLimits) -> errors.RequestTooLarge:
@@ -166,13 +195,13 @@ def _take_parts(upload: Upload, body: bytes, content_type: str, limits: UploadLi
             name = (part.filename or part.name)[:MAX_NAME_CHARACTERS]
             upload.pictures.append(NamedPicture(name=name, data=part.data))
         elif part.name in ATTACHMENT_FIELDS:
-            upload.attachments[part.name] = part.data
+            _put_once(upload.attachments, part.name, part.data)
         elif part.filename is not None:
             raise errors.RequestMalformed(
                 f"The file is in the field {errors.excerpt(part.name)!r}; send it as `image`."
             )
         else:
-            upload.parameters[part.name] = part.data.decode("utf-8", "replace")
+            _put_once(upload.parameters, part.name, part.data.decode("utf-8", "replace"))
 
 
 def _take_json(upload: Upload, body: bytes, limits: UploadLimits) -> None:
@@ -239,4 +268,12 @@ def _checked(parameters: Mapping[str, str]) -> Mapping[str, str]:
     return parameters
 
 
-__all__ = ["ClientDisconnect", "Upload", "UploadLimits", "read_body", "read_parameters", "read_upload"]
+__all__ = [
+    "ClientDisconnect",
+    "Upload",
+    "UploadLimits",
+    "once_each",
+    "read_body",
+    "read_parameters",
+    "read_upload",
+]

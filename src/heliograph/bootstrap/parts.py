@@ -26,7 +26,7 @@ from heliograph.serving.access import KeyRing
 from heliograph.serving.direct import DirectModel
 from heliograph.serving.following import StoreFollower
 from heliograph.serving.model_table import ModelTable
-from heliograph.settings import Auth, LogFormat, Settings
+from heliograph.settings import Auth, LogFormat, Settings, misspelt
 
 log = logging.getLogger("heliograph.models")
 
@@ -193,11 +193,15 @@ def load_direct(reference: str, settings: Settings, *, streams: int | None = Non
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log lines as the settings want them."""
+    """Log lines as the settings want them, and the first of them: which variables are no settings."""
     plain = settings.log_format is LogFormat.PLAIN or (
         settings.log_format is LogFormat.AUTO and sys.stderr.isatty()
     )
     set_up_logs(level=settings.log_level, json=not plain)
+    for name, meant in misspelt(os.environ).items():
+        logging.getLogger("heliograph.settings").warning(
+            "there is no such setting", extra={"variable": name, "like": meant or "none"}
+        )
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,7 +25,14 @@ from heliograph.serving.admission import Admission
 LIMITS = UploadLimits(max_bytes=1_000_000, max_pictures=8, timeout_seconds=5)
 
 
-async def read(body: bytes, content_type: str, query: str = "", *, chunk: int = 1 << 20) -> Upload:
+async def read(
+    body: bytes,
+    content_type: str,
+    query: str = "",
+    *,
+    chunk: int = 1 << 20,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> Upload:
     """What `read_upload` makes of a body that arrives in chunks."""
     pieces = [body[start : start + chunk] for start in range(0, len(body), chunk)] or [b""]
     messages: list[Message] = [
@@ -40,13 +48,42 @@ async def read(body: bytes, content_type: str, query: str = "", *, chunk: int = 
         "method": "POST",
         "path": "/classify",
         "query_string": query.encode(),
-        "headers": [(b"content-type", content_type.encode())],
+        "headers": [(b"content-type", content_type.encode()), *headers],
     }
     admission = Admission(max_in_flight=1, max_body_bytes=2_000_000, clock=lambda: 0.0)
     with admission.admit() as permit:
         upload = await read_upload(Request(scope, receive), LIMITS, permit)
         assert permit.held_bytes == len(body)
     return upload
+
+
+FORM = "multipart/form-data; boundary=b"
+PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n1\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "query"),
+    [
+        (b"x", "image/png", "top=1&model=a&top=5"),
+        ("".join(PART.format(name) for name in ("image", "top", "top")).encode() + b"--b--", FORM, ""),
+        (
+            "".join(PART.format(n) for n in ("image", "background_image", "background_image")).encode()
+            + b"--b--",
+            FORM,
+            "",
+        ),
+    ],
+    ids=["query", "form", "attachments"],
+)
+async def test_what_is_there_twice_is_refused(body: bytes, content_type: str, query: str) -> None:
+    with pytest.raises(errors.ParameterInvalid, match="is there twice"):
+        await read(body, content_type, query)
+
+
+async def test_compressed_bodies_are_refused_by_that_name() -> None:
+    with pytest.raises(errors.RequestMalformed, match="compressed"):
+        await read(b"x", "image/png", headers=[(b"content-encoding", b"gzip")])
+    await read(b"x", "image/png", headers=[(b"content-encoding", b"identity")])
 
 
 @settings(max_examples=50, deadline=None)
