@@ -22,6 +22,8 @@ class WorkerState(StrEnum):
     """It has not been heard of for `HEARTBEAT_LOST_SECONDS`; it is forgotten a minute later."""
 
 
+SERVING = frozenset({WorkerState.READY, WorkerState.BUSY})
+"""The states in which a worker takes jobs."""
 HEARTBEAT_SECONDS = 2.0
 """How often a worker says that it is there; at once when its state changes."""
 HEARTBEAT_LOST_SECONDS = 10.0

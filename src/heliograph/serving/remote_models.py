@@ -8,10 +8,8 @@ from typing import Any
 
 from heliograph.core import errors
 from heliograph.core.models import ModelSpec, Task
-from heliograph.core.workers import WorkerInfo, WorkerState
+from heliograph.core.workers import SERVING, WorkerInfo
 from heliograph.serving.model_table import ModelState, ModelTable, Plan, ServedModel
-
-SERVING = (WorkerState.READY, WorkerState.BUSY)
 
 
 class RemoteModels(ModelTable):

@@ -11,7 +11,7 @@ from heliograph.core import errors
 from heliograph.core.fleet import FleetMember
 from heliograph.core.ports import Clock
 from heliograph.core.queue import JobDesk
-from heliograph.core.workers import WorkerInfo, WorkerState
+from heliograph.core.workers import SERVING, WorkerInfo, WorkerState
 
 SILENT_SECONDS = 30.0
 """After how long without a heartbeat a worker hangs."""
@@ -21,7 +21,6 @@ LOOK_SECONDS = 1.0
 LATE_SECONDS = 10.0
 """After so long without a look we were stopped ourselves, perhaps with the whole machine."""
 
-SERVING = (WorkerState.READY, WorkerState.BUSY)
 KEPT_UP = (WorkerState.STARTING, WorkerState.READY)
 
 
