@@ -337,8 +337,9 @@ def misspelt(environment: Iterable[str]) -> Mapping[str, str]:
     found = {}
     for name in environment:
         rest = name.upper().removeprefix(PREFIX)
-        if name.upper() != rest and rest not in known and not OTHERS.fullmatch(rest):
-            found[name] = "".join(
-                f"{PREFIX}{each}" for each in get_close_matches(rest, known, n=1, cutoff=0.8)
-            )
+        if name.upper() == rest or rest in known:
+            continue
+        like = get_close_matches(rest, known, n=1, cutoff=0.8)
+        if like or not OTHERS.fullmatch(rest):
+            found[name] = "".join(f"{PREFIX}{each}" for each in like)
     return found

@@ -214,7 +214,23 @@ def start_cluster(addons: Sequence[str]) -> Cluster:
         )
     words = [word for addon in addons for word in ("--with", addon)]
     for seconds in (*PAUSES_SECONDS, None):
-        started = subprocess.run(
+        said = _up(words)
+        if said is None:
+            break
+        if seconds is None:
+            pytest.exit(f"The cluster did not start.\n{said[-LAST_CHARACTERS:]}")
+        time.sleep(seconds)
+    printed = subprocess.run(
+        [PROGRAM, "env"], env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    exports = dict(re.findall(r"(\w+)=(\S+)", printed))
+    return Cluster({**ENVIRONMENT, "KUBECONFIG": exports["KUBECONFIG"]})
+
+
+def _up(words: Sequence[str]) -> str | None:
+    """What the program said if it failed, and None if all runs."""
+    try:
+        done = subprocess.run(
             [PROGRAM, "up", *words],
             env=ENVIRONMENT,
             check=False,
@@ -223,13 +239,6 @@ def start_cluster(addons: Sequence[str]) -> Cluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        if started.returncode == 0:
-            break
-        if seconds is None:
-            pytest.exit(f"The cluster did not start.\n{started.stdout[-LAST_CHARACTERS:]}")
-        time.sleep(seconds)
-    printed = subprocess.run(
-        [PROGRAM, "env"], env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=60
-    ).stdout
-    exports = dict(re.findall(r"(\w+)=(\S+)", printed))
-    return Cluster({**ENVIRONMENT, "KUBECONFIG": exports["KUBECONFIG"]})
+    except subprocess.TimeoutExpired as error:
+        return f"{error}"
+    return None if done.returncode == 0 else done.stdout

@@ -109,11 +109,30 @@ async def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(s
         assert [*whole, (await read_answer(reader)).status] == [200] * 4
         writer.close()
     last = {"Connection": "Upgrade, close", "Upgrade": "h2c"}
-    answer = await ask_once(server.port, request_bytes("/classify", PICTURE, headers=last))
-    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    for tail in (b"", b"more"):
+        answer = await ask_once(server.port, request_bytes("/classify", PICTURE, headers=last) + tail)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
     refused = await ask_once(server.port, b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert refused.status == 400
     assert "upgrade" not in server.log()[len(before) :].lower()
+
+
+async def test_many_wishes_for_another_protocol_in_a_row(server: Service) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "x"}
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(1500 * request_bytes("/livez", method="GET", headers=upgrade))
+    assert {(await read_answer(reader)).status for _ in range(1500)} == {200}
+    writer.close()
+
+
+async def test_what_is_no_http_behind_a_request_does_not_disturb_its_answer(server: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(SLOW_RED + RED + b"gibberish\r\n\r\n")
+    assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+    assert await reader.read() == b""
+    writer.close()
+    chunked = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"
+    assert (await ask_once(server.port, chunked)).status == 400
 
 
 async def test_requests_in_a_row_on_one_connection(server: Service) -> None:

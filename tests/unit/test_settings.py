@@ -103,8 +103,10 @@ def test_variables_that_are_no_settings_are_found_with_what_they_may_mean() -> N
             "HELIOGRAPH_MAX_REQUEST_BYTE": "5",
             "heliograph_thread": "1",
             "HELIOGRAPH_COLOUR": "red",
+            "HELIOGRAPH_OP_PORT": "9000",
         }
     ) == {
+        "HELIOGRAPH_OP_PORT": "HELIOGRAPH_OPS_PORT",
         "HELIOGRAPH_API_KEYS_FIEL": "HELIOGRAPH_API_KEYS_FILE",
         "HELIOGRAPH_MAX_REQUEST_BYTE": "HELIOGRAPH_MAX_REQUEST_BYTES",
         "heliograph_thread": "HELIOGRAPH_THREADS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, cast
 
 import httptools
@@ -48,6 +49,8 @@ class Connection(HttpToolsProtocol):
         self._end_timer: asyncio.TimerHandle | None = None
         self._unfinished_bytes = 0
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._is_ending = False
+        """Whether nothing that comes is looked at any more: what is under way is answered, and that is the end."""
         self._behind: list[RequestResponseCycle] = []
         """Requests that are answered while the next one of their connection is here already."""
 
@@ -73,6 +76,8 @@ class Connection(HttpToolsProtocol):
         """Takes in what came, and closes on a head that does not end: the parser would keep it all."""
         self._unset_keepalive_if_required()
         self._unfinished_bytes += len(data)
+        if self._is_ending:
+            return
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -88,14 +93,16 @@ class Connection(HttpToolsProtocol):
         Raises:
             HttpParserError: this is no HTTP.
         """
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.parser.get_method() == b"CONNECT":
-                raise httptools.HttpParserError from upgrade
-            head = self._head_without_upgrade()
-            self.parser = httptools.HttpRequestParser(self)
-            self._feed(head + data[upgrade.args[0] :])
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    raise httptools.HttpParserError from upgrade
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
 
     def _head_without_upgrade(self) -> bytes:
         version = self.parser.get_http_version().encode()
@@ -162,12 +169,25 @@ class Connection(HttpToolsProtocol):
             self._expect_reading()
 
     def _refuse(self) -> None:
-        """Answers bytes that are no HTTP request: nothing else has looked at them, nor is there a request's id."""
+        """Ends a connection on which something came that is no HTTP.
+
+        Nothing has looked at it, so there is no request's id. Where answers are under way they come first, and alone.
+        """
+        unfinished = [cycle for cycle in (*self._behind, self.cycle) if cycle and not cycle.response_complete]
+        if unfinished and not self._is_own_body(unfinished):
+            self._is_ending = True
+            unfinished[-1].keep_alive = False
+            return
         body = json.dumps(problem_of(errors.RequestMalformed(NOT_HTTP))).encode()
         head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
         self.transport.close()
         self._expect_closing()
+
+    def _is_own_body(self, unfinished: Sequence[RequestResponseCycle]) -> bool:
+        """Whether what came belongs to the body of the only request, which has no answer yet."""
+        (*before, last) = unfinished
+        return not before and last.more_body and not last.response_started
 
     def pause_writing(self) -> None:
         """The client takes its answer more slowly than it is written."""

@@ -23,7 +23,7 @@ from heliograph.core import errors
 from heliograph.serving.admission import Permit
 from heliograph.serving.predict import NamedPicture
 
-Value = TypeVar("Value", str, bytes)
+Value = TypeVar("Value")
 
 PICTURE_FIELDS = ("image", "images", "file")
 BACKGROUND_IMAGE = "background_image"
@@ -166,13 +166,13 @@ def _from_urlencoded(body: bytes) -> dict[str, str]:
     return once_each(fields)
 
 
-def once_each(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+def once_each(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     """Fields by their names.
 
     Raises:
         ParameterInvalid: a name is there twice.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Value] = {}
     for name, value in fields:
         _put_once(found, name, value)
     return found
@@ -207,7 +207,7 @@ def _take_parts(upload: Upload, body: bytes, content_type: str, limits: UploadLi
 def _take_json(upload: Upload, body: bytes, limits: UploadLimits) -> None:
     _check_members(body, limits)
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
         raise errors.RequestMalformed("The body is not valid JSON.") from None
     if not isinstance(document, dict):

@@ -200,8 +200,8 @@ class JobSource(Protocol):
     ) -> None:
         """Gives up what this worker holds; others get it at once and the attempts do not count.
 
-        If it ``lacks_model``, only those get it that name the job's model to `reclaim`: however many wait for a model
-        that nobody has, no other job waits behind them.
+        If it ``lacks_model``, only those get it that name the job's model to `reclaim`, so that what waits for a model
+        that nobody has is not tried again and again in the place of others.
         """
 
     async def beat(self, info: WorkerInfo) -> None:

@@ -23,7 +23,7 @@ class WorkerState(StrEnum):
 
 
 SERVING = frozenset({WorkerState.READY, WorkerState.BUSY})
-"""The states in which a worker takes jobs."""
+"""The states in which a worker takes jobs, if it has a model."""
 HEARTBEAT_SECONDS = 2.0
 """How often a worker says that it is there; at once when its state changes."""
 HEARTBEAT_LOST_SECONDS = 10.0

@@ -104,8 +104,14 @@ class ModelTable:
         return [model.reference for model in self if model.state is ModelState.UNAVAILABLE]
 
     def names_ready(self) -> Set[str]:
-        """By which a request may mean a model that is ready."""
-        return {name for model in self if model.state is ModelState.READY for name in model.names}
+        """The names by which `find` finds a model that is ready."""
+        ready = [model for model in self if model.state is ModelState.READY]
+        return {name for model in ready for name in model.names if self._named(name) is model}
+
+    def _named(self, reference: str) -> ServedModel | None:
+        """The model of this very reference, or else the first one that answers to it."""
+        found = self._models.get(reference)
+        return found or next((model for model in self if reference in model.names), None)
 
     @property
     def settled(self) -> bool:
@@ -129,9 +135,7 @@ class ModelTable:
             if default is None:
                 raise errors.ModelUnknown("The request names no model.")
             reference = default
-        model = self._models.get(reference)
-        if model is None:
-            model = next((model for model in self if reference in model.names), None)
+        model = self._named(reference)
         if model is None and reference in self._gone:
             raise errors.ModelGone(f"The model {reference} is not served any more.")
         if model is None:

@@ -65,6 +65,8 @@ PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n1\r\n'
     ("body", "content_type", "query"),
     [
         (b"x", "image/png", "top=1&model=a&top=5"),
+        (b'{"image": "QQ==", "top": 1, "top": 1}', "application/json", ""),
+        (b'{"image": "QQ==", "top": 1, "image": "Qg=="}', "application/json", ""),
         ("".join(PART.format(name) for name in ("image", "top", "top")).encode() + b"--b--", FORM, ""),
         (
             "".join(PART.format(n) for n in ("image", "background_image", "background_image")).encode()
@@ -73,7 +75,7 @@ PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n1\r\n'
             "",
         ),
     ],
-    ids=["query", "form", "attachments"],
+    ids=["query", "JSON", "pictures in JSON", "form", "attachments"],
 )
 async def test_what_is_there_twice_is_refused(body: bytes, content_type: str, query: str) -> None:
     with pytest.raises(errors.ParameterInvalid, match="is there twice"):

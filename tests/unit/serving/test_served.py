@@ -19,7 +19,7 @@ from heliograph.core.predictions import LabelledPicture
 from heliograph.serving import served
 from heliograph.serving.admission import PixelBudget
 from heliograph.serving.batcher import Batcher
-from heliograph.serving.model_table import ModelState
+from heliograph.serving.model_table import ModelState, ServedModel
 from heliograph.serving.pipeline import Pipeline, Workshop
 from heliograph.serving.predict import PICTURES_AT_ONCE, LocalPredictor, NamedPicture
 from heliograph.serving.served import ServedModels, ServingRules
@@ -174,6 +174,22 @@ async def test_names_defaults_and_tasks() -> None:
         load.gate.set()
         await models.loaded(models.find("remover", None), 10)
         assert models.find("first-fp32", None).reference == "first"
+        first, second = models.find("first", None), models.find("second-fp32", None)
+        assert models.names_ready() == {
+            "first",
+            "first-fp32",
+            "second",
+            "second-fp32",
+            "remover",
+            "remover-fp32",
+        }
+        first.state = ModelState.UNAVAILABLE
+        assert models.names_ready() == {"second", "second-fp32", "remover", "remover-fp32"}
+        # A model's own name is no other one's, whatever state it is in.
+        lacking = ServedModel("second", second.spec)
+        lacking.state = ModelState.UNAVAILABLE
+        models._put(lacking)
+        assert models.names_ready() == {"second-fp32", "remover", "remover-fp32"}
 
 
 async def test_a_default_that_another_task_takes_the_name_of_is_as_if_it_were_not_there() -> None:

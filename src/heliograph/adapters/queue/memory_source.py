@@ -50,27 +50,24 @@ class MemorySource:
                 job = line.popleft()
                 if job.state is JobState.QUEUED:  # else it was cancelled while it waited
                     leases[job.entry] = Lease(job=job, worker=worker, since=self._queue.clock())
-                    found.append(Delivery(job_id=job.id, entry=job.entry, priority=priority))
+                    found.append(_delivery(job))
         return found
 
     async def reclaim(self, worker: str, *, count: int, models: Collection[str] = ()) -> Sequence[Delivery]:
         """Up to ``count`` jobs that were given back or whose lease is over."""
         over = self._queue.clock() - self._queue.rules.lease_seconds
-        found: list[Delivery] = []
+        loose: list[Lease] = []
+        waiting: list[Lease] = []
         for priority, leases in self._queue.leases.items():
-            if self._queue.has_to_wait(priority):
-                continue
-            given = [lease for lease in leases.values() if lease.worker == NOBODY]
-            loose = [lease for lease in given if not lease.lacks_model]
-            loose += [lease for lease in leases.values() if lease.worker != NOBODY and lease.since <= over]
-            loose += [lease for lease in given if lease.lacks_model and lease.job.model in models]
-            for lease in loose[: count - len(found)]:
-                self._claim(lease, worker)
-                job = lease.job
-                found.append(
-                    Delivery(job_id=job.id, entry=job.entry, priority=priority, attempts=job.attempts)
-                )
-        return found
+            if not self._queue.has_to_wait(priority):
+                given = [lease for lease in leases.values() if lease.worker == NOBODY]
+                loose += [lease for lease in given if not lease.lacks_model]
+                loose += [each for each in leases.values() if each.worker != NOBODY and each.since <= over]
+                waiting += [lease for lease in given if lease.lacks_model and lease.job.model in models]
+        found = [*loose, *waiting][:count]
+        for lease in found:
+            self._claim(lease, worker)
+        return [_delivery(lease.job) for lease in found]
 
     def _claim(self, lease: Lease, worker: str, *, lacks_model: bool = False) -> None:
         lease.worker, lease.since, lease.lacks_model = worker, self._queue.clock(), lacks_model
@@ -218,3 +215,7 @@ class MemorySource:
 
     async def close(self) -> None:
         """Does nothing."""
+
+
+def _delivery(job: JobRecord) -> Delivery:
+    return Delivery(job_id=job.id, entry=job.entry, priority=job.group.priority, attempts=job.attempts)

@@ -7,7 +7,7 @@ local problem, lacks_model = {'code', ARGV[5], 'message', ARGV[6]}, ARGV[7] == '
 local given, answers = {}, {}
 
 local function give(id, stream, entry)
-  local consumer = lacks_model and WAITING_FOR .. redis.call('HGET', job_key(id), 'model') or NOBODY
+  local consumer = lacks_model and WAITING_FOR .. (redis.call('HGET', job_key(id), 'model') or '') or NOBODY
   given[consumer] = given[consumer] or {}
   append(given[consumer], stream, entry)
 end

@@ -23,36 +23,44 @@ local function take_from(consumer, stream, priority)
   take(stream, priority, entries)
 end
 
-local function is_lapsed(consumer, idle_ms)
-  return idle_ms >= lease and consumer:sub(1, #WAITING_FOR) ~= WAITING_FOR
-end
-
--- From where the last call stopped, and from the beginning once the end is reached. Returns where this one stops.
+-- From where the last call stopped, and from the beginning once the end is reached. Returns where this one stops. What
+-- waits for a model is passed over, ten pages at most.
 local function take_lapsed(stream, priority, stop)
-  local looks = 200
-  repeat
-    local from_beginning, entries, looked = stop == '0-0', {}, 0
-    local held = redis.call('XPENDING', stream, GROUP, from_beginning and '-' or '(' .. stop, '+', looks)
+  local looks, pages, has_wrapped = 200, 10, stop == '0-0'
+  while left > 0 and looks > 0 and pages > 0 do
+    local held = redis.call('XPENDING', stream, GROUP, stop == '0-0' and '-' or '(' .. stop, '+', 200)
+    local entries, looked = {}, 0
     for _, one in ipairs(held) do
       looked, stop = looked + 1, one[1]
-      if is_lapsed(one[2], one[3]) then entries[#entries + 1] = one[1] end
-      if #entries == left then break end
+      if one[2]:sub(1, #WAITING_FOR) ~= WAITING_FOR then
+        looks = looks - 1
+        if one[3] >= lease then entries[#entries + 1] = one[1] end
+      end
+      if #entries == left or looks == 0 then break end
     end
-    if looked == #held and looked < looks then stop = '0-0' end
-    looks = looks - looked
+    pages = pages - 1
     take(stream, priority, entries)
-  until from_beginning or left == 0 or looks == 0
+    if looked == #held and looked < 200 then
+      stop = '0-0'
+      if has_wrapped then break end
+      has_wrapped = true
+    end
+  end
   return stop
 end
 
+local open = {}
 for at = 7 + models, #ARGV, 2 do
   local priority, stop = ARGV[at], ARGV[at + 1]
   local stream = stream_key(priority)
   if left > 0 and not has_to_wait(priority, ARGV[4], ARGV[5]) and facts_of(stream) then
+    open[#open + 1] = priority
     take_from(NOBODY, stream, priority)
-    if left > 0 then stop = take_lapsed(stream, priority, stop) end
-    for model = 7, 6 + models do take_from(WAITING_FOR .. ARGV[model], stream, priority) end
+    stop = take_lapsed(stream, priority, stop)
   end
   stops[#stops + 1] = stop
+end
+for _, priority in ipairs(open) do
+  for at = 7, 6 + models do take_from(WAITING_FOR .. ARGV[at], stream_key(priority), priority) end
 end
 return {stops, found}
