@@ -102,10 +102,14 @@ class Drill:
     is_node_dead: bool = False
 
     def happens(self, fault: str) -> None:
-        """Notes a fault, and what it meets."""
+        """Notes a fault, and what it meets; their sender may be held up by the fault before."""
+        wait_until("jobs under way", self.open_jobs, 60)
         self.faults.append(fault)
-        open_jobs = [job for job, kinds in list(self.witness.events.items()) if kinds[-1] not in SETTLED]
-        self.under_way.append(len(open_jobs))
+        self.under_way.append(len(self.open_jobs()))
+
+    def open_jobs(self) -> Sequence[str]:
+        """The jobs that are not settled."""
+        return [job for job, kinds in list(self.witness.events.items()) if kinds[-1] not in SETTLED]
 
     def accepted(self) -> int:
         """How many jobs there have been."""
